@@ -1,0 +1,1 @@
+//! Addresses of WebSocket servers (RFC 6455 section 3).
