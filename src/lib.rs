@@ -6,6 +6,8 @@ mod error;
 mod handshake;
 mod message;
 mod net;
+mod protocol;
+mod queue;
 mod uri;
 
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};

@@ -1,0 +1,80 @@
+//! The closing handshake as seen from the application (RFC 6455 section 7).
+
+use super::{Connection, SendPath, timer};
+use crate::close::{CloseFrame, Closed};
+use crate::error::{Error, Timeout};
+use std::net::Shutdown;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long the reader may take to end after its socket was shut down.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Connection {
+    /// Sends a Close frame, unless one was sent, and waits for the end.
+    pub(crate) fn close(&self, frame: CloseFrame) -> Result<Closed, Error> {
+        let deadline = self.begin_close(frame);
+        if self.wait_for_end(deadline).is_none() {
+            let _ = self.transport.shutdown(Shutdown::Both);
+            self.wait_for_end(Some(Instant::now() + GRACE));
+            return Err(Error::Timeout(Timeout::Close));
+        }
+        match self.end() {
+            Some(end) if end.error.is_none() => Ok(Closed::clone(&end.closed)),
+            Some(end) => Err(end.to_error()),
+            None => Err(Error::Timeout(Timeout::Close)),
+        }
+    }
+
+    /// The same without waiting, for a handle that is dropped or a server that stops.
+    pub(crate) fn close_without_waiting(&self, frame: CloseFrame) {
+        if self.end().is_some() {
+            return;
+        }
+        let now = Instant::now();
+        let timeout = self.config.timeouts.close;
+        self.lock_send().close(frame, now, timeout);
+        self.queue.release();
+        self.write_without_waiting();
+        if let Some(timeout) = timeout {
+            timer::shutdown_at(now + timeout, &self.transport);
+        }
+    }
+
+    fn begin_close(&self, frame: CloseFrame) -> Option<Instant> {
+        let now = Instant::now();
+        let mut path = self.lock_send();
+        path.close(frame, now, self.config.timeouts.close);
+        let deadline = path.outbound.deadline();
+        self.turn.notify_all();
+        self.queue.release();
+        self.write_until(path, deadline);
+        deadline
+    }
+
+    fn wait_for_end(&self, deadline: Option<Instant>) -> Option<()> {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.end.get().is_none() {
+            ended = match deadline {
+                None => self.end_came.wait(ended).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return None;
+                    }
+                    let result = self.end_came.wait_timeout(ended, left);
+                    result.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        Some(())
+    }
+}
+
+impl SendPath {
+    fn close(&mut self, frame: CloseFrame, now: Instant, timeout: Option<Duration>) {
+        if self.dead.is_none() {
+            self.outbound.close(frame, now, timeout);
+        }
+    }
+}

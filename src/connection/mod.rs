@@ -1,0 +1,209 @@
+//! One connection: what its reader thread, its senders and its consumers share.
+//!
+//! There are three locks: around the send path, around TLS, around the front of the queue. No
+//! thread holds two of them, and none is held across a system call, a wait or user code.
+
+mod closing;
+mod job;
+mod read_buffer;
+mod reader;
+mod send;
+mod timer;
+
+use crate::close::Closed;
+use crate::config::Config;
+use crate::error::Error;
+use crate::net::{TlsSession, Transport};
+use crate::protocol::{Outbound, Role};
+use crate::queue::{self, Queue};
+use job::Job;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+/// The stack of a thread of ours; what it holds is on the heap.
+pub(crate) const STACK: usize = 128 << 10;
+
+/// A connection after its opening handshake.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    role: Role,
+    config: Config,
+    transport: Arc<dyn Transport>,
+    tls: Option<Tls>,
+    send: Mutex<SendPath>,
+    /// Wakes senders that wait for their turn, and the reader that waits for the writer.
+    turn: Condvar,
+    queue: Arc<Queue>,
+    end: OnceLock<End>,
+    ended: Mutex<()>,
+    end_came: Condvar,
+}
+
+/// TLS over memory: the reader decrypts, the writer encrypts, each under the lock for no longer
+/// than that takes.
+pub(super) struct Tls {
+    session: Mutex<Box<dyn TlsSession>>,
+    /// The session has bytes for the peer that no send asked for: an alert, a key update.
+    has_output: AtomicBool,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+/// What senders share. One of them at a time is the writer: it alone has the job, and it writes
+/// without the lock, until nothing waits or somebody takes over.
+#[derive(Debug)]
+struct SendPath {
+    outbound: Outbound,
+    job: Job,
+    /// Somebody is the writer, and takes along what is appended.
+    writing: bool,
+    /// A message is being sent in fragments: no other may begin.
+    fragmenting: bool,
+    /// Threads that wait for `turn`.
+    waiting: usize,
+    /// Why nothing can be sent any more.
+    dead: Option<Error>,
+    /// Messages that were accepted and could not be written.
+    unsent: usize,
+    /// Messages that the writer has in its job.
+    in_flight: usize,
+}
+
+/// How it ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) closed: Arc<Closed>,
+    /// `None` after a closing handshake.
+    pub(crate) error: Option<Error>,
+}
+
+impl End {
+    /// What a call gets that needs an open connection.
+    pub(crate) fn to_error(&self) -> Error {
+        self.error.clone().unwrap_or_else(|| Error::Closed(Arc::clone(&self.closed)))
+    }
+
+    /// What ends an iteration: nothing after a normal close.
+    pub(crate) fn abnormal(&self) -> Option<Error> {
+        match &self.error {
+            None if self.closed.is_normal() => None,
+            _ => Some(self.to_error()),
+        }
+    }
+}
+
+/// What the opening handshake hands over.
+pub(crate) struct Opened {
+    pub(crate) role: Role,
+    pub(crate) config: Config,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) tls: Option<Box<dyn TlsSession>>,
+    /// Bytes that came behind the handshake: the first frames.
+    pub(crate) rest: Vec<u8>,
+}
+
+impl Connection {
+    /// Starts the reader thread.
+    pub(crate) fn start(opened: Opened) -> Result<Arc<Self>, Error> {
+        let (producer, queue) = queue::queue(&opened.config.queue);
+        let connection = Arc::new(Connection {
+            role: opened.role,
+            config: opened.config,
+            transport: opened.transport,
+            tls: opened.tls.map(|session| Tls {
+                has_output: AtomicBool::new(session.has_output()),
+                session: Mutex::new(session),
+            }),
+            send: Mutex::new(SendPath {
+                outbound: Outbound::new(opened.role),
+                job: Job::default(),
+                writing: false,
+                fragmenting: false,
+                waiting: 0,
+                dead: None,
+                unsent: 0,
+                in_flight: 0,
+            }),
+            turn: Condvar::new(),
+            queue,
+            end: OnceLock::new(),
+            ended: Mutex::new(()),
+            end_came: Condvar::new(),
+        });
+        let reader = reader::Reader::new(Arc::clone(&connection), producer, opened.rest);
+        let thread = thread::Builder::new().name("ws-read".into()).stack_size(STACK);
+        thread.spawn(move || reader.run())?;
+        Ok(connection)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn end(&self) -> Option<&End> {
+        self.end.get()
+    }
+
+    fn lock_send(&self) -> MutexGuard<'_, SendPath> {
+        self.send.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the connection for all who use it. What was queued stays.
+    fn finish(&self, error: Option<Error>, discarded: usize) {
+        let mut path = self.lock_send();
+        let error = match path.dead.take() {
+            // The first to fail knows best why.
+            Some(earlier) if error.is_some() => Some(earlier),
+            _ => error,
+        };
+        path.abandon();
+        let closed = Arc::new(Closed {
+            unsent: path.unsent + path.in_flight,
+            discarded,
+            ..path.outbound.closed().clone()
+        });
+        let end = End { closed, error };
+        log::debug!("connection ended: {}", end.to_error());
+        path.dead = Some(end.to_error());
+        self.turn.notify_all();
+        drop(path);
+        let _ = self.end.set(end);
+        drop(self.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        self.end_came.notify_all();
+    }
+}
+
+impl SendPath {
+    /// Whether bytes wait, for the socket or for the writer.
+    fn has_pending(&self, tls: Option<&Tls>) -> bool {
+        let output = tls.is_some_and(|tls| tls.has_output.load(std::sync::atomic::Ordering::SeqCst));
+        output || !self.outbound.is_empty() || !self.job.is_done()
+    }
+
+    /// Nothing will be sent any more, because of `error` or an earlier one.
+    fn fail(&mut self, error: Error) -> Error {
+        self.abandon();
+        self.dead.get_or_insert(error).clone()
+    }
+
+    fn abandon(&mut self) {
+        self.unsent += self.outbound.abandon();
+        if !self.writing {
+            self.unsent += std::mem::take(&mut self.job).messages;
+        }
+    }
+}

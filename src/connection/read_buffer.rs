@@ -1,0 +1,75 @@
+//! Where the socket's bytes land.
+
+/// An idle connection's size.
+const SMALL: usize = 4 << 10;
+
+/// As large as one read gets.
+const LARGE: usize = 64 << 10;
+
+/// Bytes that were read and not yet taken, in a buffer that follows the load.
+#[derive(Debug)]
+pub(super) struct ReadBuffer {
+    /// Initialized to its whole length; `start..end` is unread.
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    /// With bytes that were read before.
+    pub(super) fn new(rest: &[u8]) -> Self {
+        let mut bytes = vec![0; SMALL.max(rest.len())];
+        bytes[..rest.len()].copy_from_slice(rest);
+        ReadBuffer {
+            bytes,
+            start: 0,
+            end: rest.len(),
+        }
+    }
+
+    pub(super) fn unread(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start += n;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Room for a read: never empty.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.bytes.len() {
+            self.bytes.resize(self.end + SMALL, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Notes a read of `n` bytes into [`space`](Self::space). Returns whether it filled all of it,
+    /// so that more is likely to wait; the buffer is larger then next time.
+    pub(super) fn filled(&mut self, n: usize) -> bool {
+        self.end += n;
+        let full = self.end == self.bytes.len();
+        if full && self.bytes.len() < LARGE {
+            self.bytes.resize((self.bytes.len() * 2).min(LARGE), 0);
+        }
+        full
+    }
+
+    /// Whether the load has made it larger than an idle connection's.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes.len() > SMALL
+    }
+
+    /// Gives memory back, if nothing is unread.
+    pub(super) fn shrink(&mut self) {
+        if self.start == self.end && self.is_large() {
+            *self = ReadBuffer::new(&[]);
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Sending: from any thread, with one writer at a time.
+
+use super::job::{Job, Progress};
+use super::timer;
+use super::{Connection, SendPath};
+use crate::error::{Error, Misuse, SendError, Timeout};
+use crate::message::Message;
+use crate::net::Interest;
+use crate::protocol::MAX_CONTROL;
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+type Path<'a> = MutexGuard<'a, SendPath>;
+
+/// How long a reader may go on after a write failed: what came before is still delivered.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Whether a send may stay in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    Now,
+    Later,
+}
+
+/// What a write does when the kernel takes no more.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Patience {
+    /// Leaves the rest to the reader.
+    None,
+    /// Waits until then.
+    Until(Option<Instant>),
+}
+
+/// A deadline that is looked up when the first wait needs it.
+struct Deadline {
+    timeout: Option<Duration>,
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    fn new(timeout: Option<Duration>) -> Self {
+        Deadline { timeout, at: None }
+    }
+
+    fn get(&mut self) -> Option<Instant> {
+        let timeout = self.timeout?;
+        Some(*self.at.get_or_insert_with(|| Instant::now() + timeout))
+    }
+}
+
+/// A write that failed, and whether bytes of the caller's own had left by then.
+struct Failed {
+    error: Error,
+    torn: bool,
+}
+
+impl Connection {
+    pub(crate) fn send(&self, message: Message, flush: Flush) -> Result<(), SendError> {
+        let result = match self.config.fragment_size {
+            Some(size) if message.len() > size => self.send_fragments(&message, size, flush),
+            _ => self.send_frame(flush, true, |path| path.outbound.message(&message)),
+        };
+        result.map_err(|Failed { error, torn }| SendError {
+            error,
+            message: (!torn).then_some(message),
+        })
+    }
+
+    pub(crate) fn ping(&self, payload: &[u8]) -> Result<(), Error> {
+        self.send_control(payload, |path| path.outbound.ping(payload))
+    }
+
+    pub(crate) fn pong(&self, payload: &[u8]) -> Result<(), Error> {
+        self.send_control(payload, |path| path.outbound.pong(payload))
+    }
+
+    /// Writes what waits in the outbox, unless somebody is doing so.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        let path = self.lock_send();
+        if let Some(error) = &path.dead {
+            return Err(error.clone());
+        }
+        if path.writing || !path.has_pending(self.tls.as_ref()) {
+            return Ok(());
+        }
+        let deadline = Deadline::new(self.config.timeouts.send).get();
+        self.write(path, 0, Patience::Until(deadline)).map(drop).map_err(|failed| failed.error)
+    }
+
+    fn send_control(&self, payload: &[u8], append: impl FnOnce(&mut SendPath)) -> Result<(), Error> {
+        if payload.len() > MAX_CONTROL {
+            return Err(Misuse::ControlPayload(payload.len()).into());
+        }
+        self.send_frame(Flush::Now, false, append).map_err(|failed| failed.error)
+    }
+
+    fn send_frame(&self, flush: Flush, data: bool, append: impl FnOnce(&mut SendPath)) -> Result<(), Failed> {
+        let mut deadline = Deadline::new(self.config.timeouts.send);
+        let path = self.wait_for_turn(self.lock_send(), data, &mut deadline)?;
+        self.append(path, flush, &mut deadline, append).map(drop)
+    }
+
+    /// Sends the message in fragments, and lets go between them.
+    fn send_fragments(&self, message: &Message, size: usize, flush: Flush) -> Result<(), Failed> {
+        let mut deadline = Deadline::new(self.config.timeouts.send);
+        let mut path = self.wait_for_turn(self.lock_send(), true, &mut deadline)?;
+        path.fragmenting = true;
+        let count = message.len().div_ceil(size);
+        let mut result = Ok(path);
+        for (n, piece) in message.as_bytes().chunks(size).enumerate() {
+            result = result
+                .and_then(|path| self.wait_for_turn(path, false, &mut deadline))
+                .and_then(|path| {
+                    self.append(path, flush, &mut deadline, |path| {
+                        path.outbound.fragment(message.is_text(), n == 0, n + 1 == count, piece);
+                    })
+                })
+                .map_err(|failed| self.tear(failed, n > 0));
+            if result.is_err() {
+                break;
+            }
+        }
+        self.lock_if(result, |path| {
+            path.fragmenting = false;
+            self.turn.notify_all();
+        })
+    }
+
+    /// Runs `then` under the lock, whether `result` still holds it or not.
+    fn lock_if(&self, result: Result<Path<'_>, Failed>, then: impl FnOnce(&mut SendPath)) -> Result<(), Failed> {
+        match result {
+            Ok(mut path) => {
+                then(&mut path);
+                Ok(())
+            }
+            Err(failed) => {
+                then(&mut self.lock_send());
+                Err(failed)
+            }
+        }
+    }
+
+    /// After its first fragment, a message that cannot go on ends the connection.
+    fn tear(&self, failed: Failed, begun: bool) -> Failed {
+        if begun && !failed.torn && !matches!(failed.error, Error::Closed(_)) {
+            self.lock_send().fail(failed.error.clone());
+            let _ = self.transport.shutdown(Shutdown::Both);
+        }
+        Failed {
+            torn: failed.torn || begun,
+            ..failed
+        }
+    }
+
+    /// Waits until a frame may be appended: the outbox has room, and for data no other message is
+    /// in fragments.
+    fn wait_for_turn<'a>(&'a self, mut path: Path<'a>, data: bool, deadline: &mut Deadline) -> Result<Path<'a>, Failed> {
+        loop {
+            if let Some(error) = path.refusal() {
+                return Err(Failed { error, torn: false });
+            }
+            let blocked = data && path.fragmenting;
+            let full = path.outbound.len() >= self.config.limits.outbox;
+            if !blocked && (!path.writing || !full) {
+                return Ok(path);
+            }
+            if !path.writing && path.has_pending(self.tls.as_ref()) {
+                // The writer left, and this thread was the one to take over.
+                let written = self.write(path, 0, Patience::Until(deadline.get()));
+                path = written.map_err(|failed| Failed { torn: false, ..failed })?;
+                continue;
+            }
+            path = self.wait(path, deadline.get()).ok_or(Failed {
+                error: Error::Timeout(Timeout::Send),
+                torn: false,
+            })?;
+        }
+    }
+
+    /// Waits for `turn`; `None` once the deadline has passed.
+    pub(super) fn wait<'a>(&self, mut path: Path<'a>, deadline: Option<Instant>) -> Option<Path<'a>> {
+        path.waiting += 1;
+        let mut passed = false;
+        path = match deadline {
+            None => self.turn.wait(path).unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                passed = left.is_zero();
+                self.turn.wait_timeout(path, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        path.waiting -= 1;
+        (!passed).then_some(path)
+    }
+
+    /// Appends a frame, and becomes the writer if there is none and there is reason to write.
+    fn append<'a>(
+        &'a self,
+        mut path: Path<'a>,
+        flush: Flush,
+        deadline: &mut Deadline,
+        append: impl FnOnce(&mut SendPath),
+    ) -> Result<Path<'a>, Failed> {
+        let before = path.outbound.len();
+        append(&mut path);
+        let length = path.outbound.len() - before;
+        let full = path.outbound.len() >= self.config.limits.outbox;
+        if path.writing || (flush == Flush::Later && !full) {
+            return Ok(path);
+        }
+        let own = if flush == Flush::Now { length } else { 0 };
+        self.write(path, own, Patience::Until(deadline.get()))
+    }
+
+    /// Writes as the writer. `own` is the length of the caller's frame, the last one in the outbox.
+    ///
+    /// Whatever is appended meanwhile is written too, each time under a new deadline; but once the
+    /// caller's frame is out, the role goes to a thread that waits, if one does.
+    fn write<'a>(&'a self, mut path: Path<'a>, own: usize, patience: Patience) -> Result<Path<'a>, Failed> {
+        debug_assert!(!path.writing, "one writer at a time");
+        path.writing = true;
+        let mut job = std::mem::take(&mut path.job);
+        path.fill(&mut job);
+        let mut own = job.plain.len() - own;
+        let mut patience = patience;
+        loop {
+            if path.waiting > 0 {
+                self.turn.notify_all();
+            }
+            drop(path);
+            let result = self.write_job(&mut job, patience);
+            path = self.lock_send();
+            match result {
+                Ok(Progress::Blocked) => return Ok(self.leave(path, job)),
+                Err(error) => return self.fail_write(path, job, own, error),
+                Ok(Progress::Done) => job.reset(),
+            }
+            if path.dead.is_some() || path.waiting > 0 || !path.has_pending(self.tls.as_ref()) {
+                job.shrink();
+                return Ok(self.leave(path, job));
+            }
+            path.fill(&mut job);
+            own = job.plain.len();
+            if let Patience::Until(_) = patience {
+                patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
+            }
+        }
+    }
+
+    /// Stops being the writer. Whoever waits looks again and takes over what is left.
+    fn leave<'a>(&self, mut path: Path<'a>, job: Job) -> Path<'a> {
+        path.writing = false;
+        path.in_flight = 0;
+        path.job = job;
+        if path.dead.is_some() {
+            path.abandon();
+        }
+        if path.waiting > 0 {
+            self.turn.notify_all();
+        }
+        path
+    }
+
+    fn write_job(&self, job: &mut Job, patience: Patience) -> Result<Progress, Error> {
+        if let Some(tls) = &self.tls {
+            tls.has_output.store(false, Ordering::SeqCst);
+        }
+        loop {
+            match (job.write(&*self.transport, self.tls.as_ref())?, patience) {
+                (Progress::Blocked, Patience::Until(deadline)) => {
+                    let ready = self.transport.wait(Interest::WRITABLE, deadline)?;
+                    if !ready.any() {
+                        return Err(Error::Timeout(Timeout::Send));
+                    }
+                }
+                (progress, _) => return Ok(progress),
+            }
+        }
+    }
+
+    /// A write failed. If no byte of the caller's own frame has left, it is taken back; after a
+    /// deadline the connection is then as good as before.
+    fn fail_write<'a>(&'a self, mut path: Path<'a>, mut job: Job, own: usize, error: Error) -> Result<Path<'a>, Failed> {
+        let torn = job.done > own || own == job.plain.len();
+        let timeout = matches!(error, Error::Timeout(_));
+        if timeout && !torn && job.stands_at(own) && path.dead.is_none() {
+            job.plain.truncate(own);
+            job.messages = 0;
+            drop(self.leave(path, job));
+            return Err(Failed { error, torn });
+        }
+        if !torn {
+            job.messages = job.messages.saturating_sub(1);
+        }
+        let path = &mut self.leave(path, job);
+        let error = path.fail(error);
+        log::debug!("write failed: {error}");
+        if timeout {
+            let _ = self.transport.shutdown(Shutdown::Both);
+        } else {
+            timer::shutdown_at(Instant::now() + DRAIN, &self.transport);
+        }
+        Err(Failed { error, torn })
+    }
+
+    /// Writes what waits as far as the kernel takes it, for the reader. Returns whether anything is
+    /// left that no writer has.
+    pub(super) fn write_without_waiting(&self) -> bool {
+        let path = self.lock_send();
+        if path.writing || path.dead.is_some() || !path.has_pending(self.tls.as_ref()) {
+            return false;
+        }
+        match self.write(path, 0, Patience::None) {
+            Ok(path) => !path.writing && path.dead.is_none() && path.has_pending(self.tls.as_ref()),
+            Err(_) => false,
+        }
+    }
+
+    /// Writes what waits, patiently, for a close.
+    pub(super) fn write_until(&self, path: Path<'_>, deadline: Option<Instant>) {
+        if !path.writing && path.dead.is_none() {
+            // A failure is in the end of the connection.
+            let _ = self.write(path, 0, Patience::Until(deadline));
+        }
+    }
+}
+
+impl SendPath {
+    /// Why nothing may be sent, if so.
+    fn refusal(&self) -> Option<Error> {
+        if let Some(error) = &self.dead {
+            return Some(error.clone());
+        }
+        let open = self.outbound.is_open();
+        (!open).then(|| Error::Closed(Arc::new(self.outbound.closed().clone())))
+    }
+
+    fn fill(&mut self, job: &mut Job) {
+        job.messages += self.outbound.take(&mut job.plain);
+        self.in_flight = job.messages;
+    }
+}

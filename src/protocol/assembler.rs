@@ -1,0 +1,152 @@
+//! Fragments put together into one message (RFC 6455 section 5.4), within limits.
+
+use super::frame::{Data, Header};
+use super::utf8::Utf8;
+use crate::config::Limits;
+use crate::error::{Error, ProtocolError};
+use crate::message::{Message, Text};
+use bytes::Bytes;
+use std::time::Instant;
+
+/// The least that is reserved for a message that does not come at once.
+const FIRST_RESERVE: usize = 4 << 10;
+
+/// The message that is arriving, if one is.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    limits: Limits,
+    kind: Option<Kind>,
+    buffer: Vec<u8>,
+    /// Where the current frame ends in `buffer` once it is complete.
+    frame_end: usize,
+    utf8: Utf8,
+    fragments: usize,
+    /// When the first frame of the message came.
+    begun: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+impl Assembler {
+    pub(super) fn new(limits: Limits) -> Self {
+        Assembler {
+            limits,
+            kind: None,
+            buffer: Vec::new(),
+            frame_end: 0,
+            utf8: Utf8::default(),
+            fragments: 0,
+            begun: None,
+        }
+    }
+
+    /// When the message in progress began.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.begun
+    }
+
+    /// Begins a data frame: its order and size are judged before any of its payload is taken.
+    pub(super) fn begin(
+        &mut self,
+        opcode: Data,
+        header: &Header,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let kind = self.judge_order(opcode)?;
+        self.judge_size(header.length)?;
+        self.count(header.length)?;
+        self.kind = Some(kind);
+        self.begun.get_or_insert(now);
+        // Judged against a limit that is a usize.
+        self.frame_end = self.buffer.len() + header.length as usize;
+        Ok(())
+    }
+
+    /// Takes a message that came whole in one frame, and was there at once.
+    pub(super) fn whole(&mut self, opcode: Data, payload: &[u8]) -> Result<Message, Error> {
+        let kind = self.judge_order(opcode)?;
+        self.judge_size(payload.len() as u64)?;
+        message(kind, Bytes::copy_from_slice(payload))
+    }
+
+    /// Takes unmasked payload of the current frame.
+    pub(super) fn receive(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.reserve(payload.len());
+        self.buffer.extend_from_slice(payload);
+        if self.kind == Some(Kind::Text) {
+            self.utf8.receive(payload)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the last frame of a message.
+    pub(super) fn finish(&mut self) -> Result<Message, Error> {
+        self.utf8.finish()?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.capacity() > buffer.len() + buffer.len() / 4 {
+            buffer.shrink_to_fit();
+        }
+        self.fragments = 0;
+        self.begun = None;
+        message(self.kind.take().unwrap_or(Kind::Binary), buffer.into())
+    }
+
+    fn judge_order(&self, opcode: Data) -> Result<Kind, ProtocolError> {
+        match (opcode, self.kind) {
+            (Data::Continue, Some(kind)) => Ok(kind),
+            (Data::Continue, None) => Err(ProtocolError::UnexpectedContinuation),
+            (_, Some(_)) => Err(ProtocolError::ExpectedContinuation),
+            (Data::Text, None) => Ok(Kind::Text),
+            (_, None) => Ok(Kind::Binary),
+        }
+    }
+
+    /// Compares in 64 bits, so that a length can't wrap where `usize` is smaller.
+    fn judge_size(&self, length: u64) -> Result<(), Error> {
+        let total = (self.buffer.len() as u64).saturating_add(length);
+        for (size, limit) in [(length, self.limits.frame), (total, self.limits.message)] {
+            if size > limit as u64 {
+                let limit = limit as u64;
+                return Err(Error::TooBig { size, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// An empty fragment costs its sender next to nothing, so it counts twice.
+    fn count(&mut self, length: u64) -> Result<(), Error> {
+        self.fragments += if length == 0 { 2 } else { 1 };
+        // A message in one frame, even an empty one, is within any limit.
+        if self.fragments > self.limits.fragments.max(2) {
+            return Err(Error::TooBig {
+                size: self.fragments as u64,
+                limit: self.limits.fragments as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Room for bytes that arrived. It doubles, but goes past the frame's end only if it must, so
+    /// what is held follows what came and not what was announced.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.buffer.len() + more;
+        if needed > self.buffer.capacity() {
+            let doubled = (self.buffer.capacity() * 2).max(FIRST_RESERVE);
+            let target = doubled.min(self.frame_end).max(needed);
+            self.buffer.reserve_exact(target - self.buffer.len());
+        }
+    }
+}
+
+fn message(kind: Kind, payload: Bytes) -> Result<Message, Error> {
+    Ok(match kind {
+        Kind::Text => Text::try_from(payload)
+            .map_err(|_| ProtocolError::Utf8)?
+            .into(),
+        Kind::Binary => payload.into(),
+    })
+}

@@ -1,0 +1,131 @@
+//! Frame headers and control payloads (RFC 6455 sections 5.2 and 5.5).
+
+use super::{Role, mask};
+use crate::close::{CloseCode, CloseFrame};
+use crate::error::ProtocolError;
+use crate::message::Text;
+use bytes::Bytes;
+use std::io::Cursor;
+use tungstenite::protocol::frame::FrameHeader;
+pub(super) use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+pub(crate) const MAX_CONTROL: usize = 125;
+
+/// A header that was judged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    pub(super) fin: bool,
+    pub(super) opcode: OpCode,
+    /// All zero from a server: applying it changes nothing.
+    pub(super) key: [u8; 4],
+    pub(super) length: u64,
+}
+
+impl Header {
+    /// Parses the header at the front of `bytes` that came to `role`, and its length. `None`: more
+    /// bytes are needed. The first two bytes are judged as soon as they are there.
+    pub(super) fn parse(
+        bytes: &[u8],
+        role: Role,
+    ) -> Result<Option<(Header, usize)>, ProtocolError> {
+        let [first, second, ..] = *bytes else {
+            return Ok(None);
+        };
+        judge(first, second, role)?;
+        let mut cursor = Cursor::new(bytes);
+        let Ok(Some((header, length))) = FrameHeader::parse(&mut cursor) else {
+            return Ok(None);
+        };
+        judge_length(second & 0x7f, length)?;
+        let header = Header {
+            fin: header.is_final,
+            opcode: header.opcode,
+            key: header.mask.unwrap_or_default(),
+            length,
+        };
+        Ok(Some((header, cursor.position() as usize)))
+    }
+}
+
+/// All that two bytes tell.
+fn judge(first: u8, second: u8, role: Role) -> Result<(), ProtocolError> {
+    if first & 0x70 != 0 {
+        return Err(ProtocolError::ReservedBits);
+    }
+    match OpCode::from(first & 0x0f) {
+        OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) => {
+            return Err(ProtocolError::BadOpcode(opcode));
+        }
+        OpCode::Control(_) if first & 0x80 == 0 => return Err(ProtocolError::FragmentedControl),
+        OpCode::Control(_) if second & 0x7f > MAX_CONTROL as u8 => {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        _ => {}
+    }
+    match (role, second & 0x80 != 0) {
+        (Role::Server, false) => Err(ProtocolError::Unmasked),
+        (Role::Client, true) => Err(ProtocolError::Masked),
+        _ => Ok(()),
+    }
+}
+
+/// The minimal number of bytes must be used, and the highest bit must be 0 (section 5.2).
+fn judge_length(form: u8, length: u64) -> Result<(), ProtocolError> {
+    match form {
+        126 if length < 126 => Err(ProtocolError::LengthForm),
+        127 if length <= u64::from(u16::MAX) => Err(ProtocolError::LengthForm),
+        127 if length >= 1 << 63 => Err(ProtocolError::LengthOverflow),
+        _ => Ok(()),
+    }
+}
+
+/// Appends a frame. A client's is masked with a fresh key (section 5.3).
+pub(super) fn append(out: &mut Vec<u8>, role: Role, opcode: OpCode, fin: bool, payload: &[u8]) {
+    let key = (role == Role::Client).then(rand::random::<[u8; 4]>);
+    let header = FrameHeader {
+        is_final: fin,
+        opcode,
+        mask: key,
+        ..FrameHeader::default()
+    };
+    let length = payload.len() as u64;
+    out.reserve(header.len(length) + payload.len());
+    // Writing to a Vec cannot fail.
+    let _ = header.format(length, out);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(mut key) = key {
+        mask::apply(&mut out[start..], &mut key);
+    }
+}
+
+/// Appends a Close frame; without a body for [`CloseCode::NO_STATUS`].
+pub(super) fn append_close(out: &mut Vec<u8>, role: Role, frame: &CloseFrame) {
+    let mut body = Vec::new();
+    if frame.code != CloseCode::NO_STATUS {
+        body.extend_from_slice(&u16::from(frame.code).to_be_bytes());
+        body.extend_from_slice(frame.reason.as_bytes());
+    }
+    append(out, role, OpCode::Control(Control::Close), true, &body);
+}
+
+/// Reads the body of a Close frame (section 5.5.1).
+pub(super) fn parse_close(body: &[u8]) -> Result<CloseFrame, ProtocolError> {
+    match *body {
+        [] => Ok(CloseFrame::no_status()),
+        [_] => Err(ProtocolError::CloseLength),
+        [high, low, ref reason @ ..] => {
+            let code = u16::from_be_bytes([high, low]);
+            if !CloseCode::from(code).is_sendable() {
+                return Err(ProtocolError::BadCloseCode(code));
+            }
+            let reason =
+                Text::try_from(Bytes::copy_from_slice(reason)).map_err(|_| ProtocolError::Utf8)?;
+            Ok(CloseFrame {
+                code: code.into(),
+                reason,
+            })
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The receive path: bytes in, events out (RFC 6455 section 6.2).
+
+use super::assembler::Assembler;
+use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
+use super::{Role, mask};
+use crate::close::CloseFrame;
+use crate::config::Limits;
+use crate::error::Error;
+use crate::message::Message;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    Message(Message),
+    Ping(Bytes),
+    Pong(Bytes),
+    /// The last event: what comes after it is discarded.
+    Close(CloseFrame),
+}
+
+/// Decodes frames in any cuts and puts messages together.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    role: Role,
+    state: State,
+    assembler: Assembler,
+    /// The payload of a control frame that has not come whole.
+    control: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A header is next.
+    Header,
+    /// So many bytes of the frame's payload are to come.
+    Payload { header: Header, left: u64 },
+    /// After a Close frame or a failure, everything is discarded (RFC 6455 sections 5.5.1, 7.1.7).
+    Discard,
+}
+
+impl Inbound {
+    pub(crate) fn new(role: Role, limits: Limits) -> Self {
+        Inbound {
+            role,
+            state: State::Header,
+            assembler: Assembler::new(limits),
+            control: Vec::new(),
+        }
+    }
+
+    /// Takes bytes from the front of `input` up to the end of one event, and says how many. Without
+    /// an event all was taken that can be: what is left is the begin of a header. `input` is
+    /// unmasked in place.
+    ///
+    /// After an error everything is discarded.
+    pub(crate) fn receive(
+        &mut self,
+        input: &mut [u8],
+        now: Instant,
+    ) -> Result<(usize, Option<Event>), Error> {
+        let result = self.advance(input, now);
+        if matches!(result, Err(_) | Ok((_, Some(Event::Close(_))))) {
+            self.state = State::Discard;
+        }
+        result
+    }
+
+    /// When the message began that has not come whole.
+    pub(crate) fn message_begun(&self) -> Option<Instant> {
+        self.assembler.begun()
+    }
+
+    fn advance(&mut self, input: &mut [u8], now: Instant) -> Result<(usize, Option<Event>), Error> {
+        let mut taken = 0;
+        loop {
+            let rest = input.get_mut(taken..).unwrap_or_default();
+            match &mut self.state {
+                State::Discard => return Ok((taken + rest.len(), None)),
+                State::Header => {
+                    let Some((header, length)) = Header::parse(rest, self.role)? else {
+                        return Ok((taken, None));
+                    };
+                    taken += length;
+                    let payload = rest.get_mut(length..).unwrap_or_default();
+                    if let Some(event) = self.begin(header, payload, now)? {
+                        return Ok((taken + header.length as usize, Some(event)));
+                    }
+                }
+                State::Payload { header, left } => {
+                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    let payload = rest.get_mut(..n).unwrap_or_default();
+                    mask::apply(payload, &mut header.key);
+                    *left -= n as u64;
+                    taken += n;
+                    let (header, complete) = (*header, *left == 0);
+                    self.take(&header, payload)?;
+                    if !complete {
+                        return Ok((taken, None));
+                    }
+                    self.state = State::Header;
+                    if let Some(event) = self.end(&header)? {
+                        return Ok((taken, Some(event)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a frame. An unfragmented one whose payload is all there is the event at once.
+    fn begin(
+        &mut self,
+        mut header: Header,
+        rest: &mut [u8],
+        now: Instant,
+    ) -> Result<Option<Event>, Error> {
+        let there = usize::try_from(header.length)
+            .ok()
+            .and_then(|n| rest.get_mut(..n));
+        match (header.opcode, there) {
+            (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload)) if header.fin => {
+                mask::apply(payload, &mut header.key);
+                let message = self.assembler.whole(opcode, payload)?;
+                return Ok(Some(Event::Message(message)));
+            }
+            (OpCode::Data(opcode), _) => self.assembler.begin(opcode, &header, now)?,
+            (OpCode::Control(_), _) => self.control.clear(),
+        }
+        self.state = State::Payload {
+            header,
+            left: header.length,
+        };
+        Ok(None)
+    }
+
+    fn take(&mut self, header: &Header, payload: &[u8]) -> Result<(), Error> {
+        match header.opcode {
+            OpCode::Data(_) => self.assembler.receive(payload),
+            OpCode::Control(_) => {
+                debug_assert!(self.control.len() + payload.len() <= MAX_CONTROL, "judged");
+                self.control.extend_from_slice(payload);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self, header: &Header) -> Result<Option<Event>, Error> {
+        Ok(match header.opcode {
+            OpCode::Data(_) if header.fin => Some(Event::Message(self.assembler.finish()?)),
+            OpCode::Data(_) => None,
+            OpCode::Control(Control::Close) => {
+                Some(Event::Close(frame::parse_close(&self.control)?))
+            }
+            OpCode::Control(Control::Ping) => {
+                Some(Event::Ping(Bytes::copy_from_slice(&self.control)))
+            }
+            OpCode::Control(_) => Some(Event::Pong(Bytes::copy_from_slice(&self.control))),
+        })
+    }
+}

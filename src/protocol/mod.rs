@@ -1,0 +1,25 @@
+//! The protocol as values (RFC 6455 sections 5 to 8): bytes and time in, events and bytes out.
+//!
+//! Nothing here touches a socket, a thread or the clock. [`Inbound`] is the receive path, owned by
+//! whoever reads; [`Outbound`] is the send path, owned by whoever holds the send lock.
+
+mod assembler;
+mod frame;
+mod inbound;
+mod mask;
+mod outbound;
+mod utf8;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use frame::MAX_CONTROL;
+pub(crate) use inbound::{Event, Inbound};
+pub(crate) use outbound::Outbound;
+
+/// Which side of the connection this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Client,
+    Server,
+}

@@ -1,0 +1,163 @@
+//! The send path: messages in, bytes out; and the closing handshake (RFC 6455 sections 6.1 and 7).
+
+use super::Role;
+use super::frame::{self, Control, Data, OpCode};
+use crate::close::{CloseFrame, Closed, Initiator};
+use crate::message::Message;
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// Frames that wait to be written, and how far the closing handshake is.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    role: Role,
+    bytes: Vec<u8>,
+    /// Messages whose last fragment is in `bytes`.
+    messages: usize,
+    /// The payload of the newest ping without an answer; older ones need none (section 5.5.3).
+    pong: Option<Bytes>,
+    closed: Closed,
+    /// When the closing handshake has to be over.
+    deadline: Option<Instant>,
+}
+
+impl Outbound {
+    pub(crate) fn new(role: Role) -> Self {
+        Outbound {
+            role,
+            bytes: Vec::new(),
+            messages: 0,
+            pong: None,
+            closed: Closed::default(),
+            deadline: None,
+        }
+    }
+
+    /// Bytes that wait, without a pong that is due.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.pong.is_none()
+    }
+
+    /// Whether messages may be sent: no Close frame was sent or received (section 5.5.1).
+    pub(crate) fn is_open(&self) -> bool {
+        self.closed.initiator.is_none()
+    }
+
+    /// How far the closing handshake is.
+    pub(crate) fn closed(&self) -> &Closed {
+        &self.closed
+    }
+
+    /// Whether both Close frames went.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.sent.is_some() && self.closed.received.is_some()
+    }
+
+    /// When the closing handshake has to be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Appends a message in one frame.
+    pub(crate) fn message(&mut self, message: &Message) {
+        self.fragment(message.is_text(), true, true, message.as_bytes());
+    }
+
+    /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
+    /// frames may go.
+    pub(crate) fn fragment(&mut self, text: bool, first: bool, last: bool, payload: &[u8]) {
+        let opcode = match (first, text) {
+            (false, _) => Data::Continue,
+            (true, true) => Data::Text,
+            (true, false) => Data::Binary,
+        };
+        self.messages += usize::from(last);
+        frame::append(
+            &mut self.bytes,
+            self.role,
+            OpCode::Data(opcode),
+            last,
+            payload,
+        );
+    }
+
+    /// Appends a ping.
+    pub(crate) fn ping(&mut self, payload: &[u8]) {
+        self.control(Control::Ping, payload);
+    }
+
+    /// Appends a pong that nobody asked for (section 5.5.3).
+    pub(crate) fn pong(&mut self, payload: &[u8]) {
+        self.control(Control::Pong, payload);
+    }
+
+    /// Answers a ping, instead of an earlier one whose answer still waits.
+    pub(crate) fn answer(&mut self, ping: Bytes) {
+        if self.closed.sent.is_none() {
+            self.pong = Some(ping);
+        }
+    }
+
+    /// Starts the closing handshake, unless it is under way.
+    pub(crate) fn close(&mut self, frame: CloseFrame, now: Instant, timeout: Option<Duration>) {
+        if self.closed.sent.is_some() {
+            return;
+        }
+        self.settle_pong();
+        frame::append_close(&mut self.bytes, self.role, &frame);
+        self.closed.sent = Some(frame);
+        self.closed.initiator.get_or_insert(Initiator::Local);
+        self.deadline = timeout.map(|timeout| now + timeout);
+    }
+
+    /// Takes the peer's Close frame, and answers it with the same code (section 5.5.1).
+    pub(crate) fn receive_close(
+        &mut self,
+        frame: CloseFrame,
+        now: Instant,
+        timeout: Option<Duration>,
+    ) {
+        self.closed.initiator.get_or_insert(Initiator::Remote);
+        self.closed.received = Some(frame.clone());
+        self.close(frame, now, timeout);
+    }
+
+    /// Gives what waits to the writer: appended to `bytes`, which may be empty. Returns how many
+    /// messages end in it.
+    pub(crate) fn take(&mut self, bytes: &mut Vec<u8>) -> usize {
+        self.settle_pong();
+        if bytes.is_empty() {
+            std::mem::swap(bytes, &mut self.bytes);
+        } else {
+            bytes.append(&mut self.bytes);
+        }
+        std::mem::take(&mut self.messages)
+    }
+
+    /// What was accepted and will not be written.
+    pub(crate) fn abandon(&mut self) -> usize {
+        self.bytes = Vec::new();
+        self.pong = None;
+        std::mem::take(&mut self.messages)
+    }
+
+    fn settle_pong(&mut self) {
+        if let Some(payload) = self.pong.take() {
+            self.pong(&payload);
+        }
+    }
+
+    fn control(&mut self, opcode: Control, payload: &[u8]) {
+        frame::append(
+            &mut self.bytes,
+            self.role,
+            OpCode::Control(opcode),
+            true,
+            payload,
+        );
+    }
+}

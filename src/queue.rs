@@ -1,0 +1,412 @@
+//! The receive queue: a crossbeam channel from the reader to the application, flow control beside
+//! it, and the consumers in front of it.
+//!
+//! What one read brought travels through the channel as one [`Batch`]. Consumers share `front`, the
+//! batch that is being taken; the lock around it is never held while anybody waits. One consumer at
+//! a time waits on the channel, the others on `turn`.
+//!
+//! The counters need no read-modify-write: the producer alone writes `put`, and `taken` is written
+//! under the lock of `front`.
+
+use crate::config::QueueConfig;
+use crate::message::Message;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Messages that travel together. One alone needs no allocation.
+#[derive(Debug)]
+enum Batch {
+    One(Message),
+    Many(VecDeque<Message>),
+}
+
+/// Nothing came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Empty {
+    /// Before the deadline, or just now.
+    Now,
+    /// And nothing will: the producer is gone.
+    ForEver,
+}
+
+/// A new queue. It ends when the [`Producer`] is dropped.
+pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
+    let (sender, receiver) = unbounded();
+    let queue = Arc::new(Queue {
+        receiver,
+        front: Mutex::default(),
+        turn: Condvar::new(),
+        put: Tally::default(),
+        taken: Tally::default(),
+        bounds: config.clone(),
+        paused: AtomicBool::new(false),
+        released: AtomicBool::new(false),
+        room: Mutex::new(()),
+        resume: Condvar::new(),
+    });
+    let producer = Producer {
+        sender,
+        queue: Arc::clone(&queue),
+        batch: VecDeque::new(),
+        batch_bytes: 0,
+    };
+    (producer, queue)
+}
+
+/// Messages and bytes, counted since the begin.
+#[derive(Debug, Default)]
+struct Tally {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Tally {
+    /// For the only writer.
+    fn add(&self, messages: usize, bytes: usize) {
+        let total = self.messages.load(Ordering::Relaxed) + messages as u64;
+        self.bytes.store(
+            self.bytes.load(Ordering::Relaxed) + bytes as u64,
+            Ordering::Release,
+        );
+        self.messages.store(total, Ordering::SeqCst);
+    }
+}
+
+/// What consumers share.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    receiver: Receiver<Batch>,
+    front: Mutex<Front>,
+    /// Wakes consumers when the one on the channel has come back.
+    turn: Condvar,
+    put: Tally,
+    taken: Tally,
+    bounds: QueueConfig,
+    /// The producer waits in `resume`, or is about to.
+    paused: AtomicBool,
+    /// The bounds stop nobody any more.
+    released: AtomicBool,
+    room: Mutex<()>,
+    resume: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Front {
+    messages: VecDeque<Message>,
+    /// A consumer waits on the channel.
+    receiving: bool,
+    /// Consumers that wait for `turn`.
+    waiting: usize,
+}
+
+impl Queue {
+    /// Messages that wait.
+    pub(crate) fn len(&self) -> usize {
+        // `taken` first: it never passes `put`.
+        let taken = self.taken.messages.load(Ordering::SeqCst);
+        (self.put.messages.load(Ordering::SeqCst) - taken) as usize
+    }
+
+    /// Bytes of payload that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        let taken = self.taken.bytes.load(Ordering::Acquire);
+        (self.put.bytes.load(Ordering::Acquire) - taken) as usize
+    }
+
+    /// The next message, if one waits.
+    pub(crate) fn try_take(&self) -> Result<Message, Empty> {
+        self.next(&mut self.lock())
+    }
+
+    /// The next message, as soon as there is one.
+    pub(crate) fn take(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
+        let mut front = self.lock();
+        loop {
+            match self.next(&mut front) {
+                Err(Empty::Now) => {}
+                result => return result,
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Empty::Now);
+            }
+            front = if front.receiving {
+                self.wait_for_turn(front, deadline)
+            } else {
+                self.wait_for_batch(front, deadline)
+            };
+        }
+    }
+
+    /// Lets the producer go on whatever waits, from now on.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::SeqCst);
+        self.wake_producer();
+    }
+
+    fn next(&self, front: &mut Front) -> Result<Message, Empty> {
+        if front.messages.is_empty() {
+            if front.receiving {
+                // Somebody waits for the next message, so none waits here; or it is on its way.
+                return Err(Empty::Now);
+            }
+            match self.receiver.try_recv() {
+                Ok(Batch::One(message)) => return Ok(self.taken(message)),
+                Ok(Batch::Many(messages)) => front.messages = messages,
+                Err(TryRecvError::Empty) => return Err(Empty::Now),
+                Err(TryRecvError::Disconnected) => return Err(Empty::ForEver),
+            }
+        }
+        let message = front.messages.pop_front().ok_or(Empty::Now)?;
+        if front.messages.is_empty() {
+            // A burst's buffer is not kept.
+            front.messages = VecDeque::new();
+        }
+        Ok(self.taken(message))
+    }
+
+    fn taken(&self, message: Message) -> Message {
+        self.taken.add(1, message.len());
+        if self.paused.load(Ordering::SeqCst) && self.is_low() {
+            self.wake_producer();
+        }
+        message
+    }
+
+    fn wait_for_turn<'a>(
+        &self,
+        mut front: MutexGuard<'a, Front>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, Front> {
+        front.waiting += 1;
+        front = match deadline {
+            None => self
+                .turn
+                .wait(front)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(deadline) => {
+                let timeout = deadline.saturating_duration_since(Instant::now());
+                let result = self.turn.wait_timeout(front, timeout);
+                result.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        front.waiting -= 1;
+        front
+    }
+
+    fn wait_for_batch<'a>(
+        &'a self,
+        mut front: MutexGuard<'a, Front>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, Front> {
+        front.receiving = true;
+        drop(front);
+        let received = match deadline {
+            None => self
+                .receiver
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            Some(deadline) => self.receiver.recv_deadline(deadline),
+        };
+        let mut front = self.lock();
+        front.receiving = false;
+        // Nobody else fills `front` while a consumer is on the channel.
+        match received {
+            Ok(Batch::One(message)) => front.messages.push_back(message),
+            Ok(Batch::Many(messages)) => front.messages = messages,
+            Err(_) => {}
+        }
+        if front.waiting > 0 {
+            self.turn.notify_all();
+        }
+        front
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Front> {
+        self.front.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_producer(&self) {
+        drop(self.room.lock().unwrap_or_else(PoisonError::into_inner));
+        self.resume.notify_all();
+    }
+
+    fn is_full(&self, more: usize, more_bytes: usize) -> bool {
+        self.len() + more >= self.bounds.messages || self.bytes() + more_bytes >= self.bounds.bytes
+    }
+
+    /// At a quarter of both bounds.
+    fn is_low(&self) -> bool {
+        self.len() <= self.bounds.messages / 4 && self.bytes() <= self.bounds.bytes / 4
+    }
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    sender: Sender<Batch>,
+    queue: Arc<Queue>,
+    /// What the current read brought so far.
+    batch: VecDeque<Message>,
+    batch_bytes: usize,
+}
+
+impl Producer {
+    /// Adds a message to the batch.
+    pub(crate) fn push(&mut self, message: Message) {
+        self.batch_bytes += message.len();
+        self.batch.push_back(message);
+    }
+
+    /// Whether the queue and the batch together have reached a bound.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.is_full(self.batch.len(), self.batch_bytes)
+    }
+
+    /// Hands the batch to the consumers.
+    pub(crate) fn deliver(&mut self) {
+        let batch = match self.batch.len() {
+            0 => return,
+            1 => match self.batch.pop_front() {
+                Some(message) => Batch::One(message),
+                None => return,
+            },
+            _ => Batch::Many(std::mem::take(&mut self.batch)),
+        };
+        let messages = match &batch {
+            Batch::One(_) => 1,
+            Batch::Many(messages) => messages.len(),
+        };
+        self.queue
+            .put
+            .add(messages, std::mem::take(&mut self.batch_bytes));
+        // The queue holds a receiver, so the channel is connected.
+        let _ = self.sender.send(batch);
+    }
+
+    /// Whether the bounds stop nobody any more.
+    pub(crate) fn is_released(&self) -> bool {
+        self.queue.released.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the queue is low, released, or the deadline has passed.
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
+        let queue = &*self.queue;
+        let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.paused.store(true, Ordering::SeqCst);
+        while !queue.is_low() && !self.is_released() {
+            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            {
+                None => queue
+                    .resume
+                    .wait(room)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
+                Some(left) => {
+                    let result = queue.resume.wait_timeout(room, left);
+                    result.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        queue.paused.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+    use std::time::Duration;
+
+    fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {
+        queue(&QueueConfig { messages, bytes })
+    }
+
+    fn numbered(n: u32) -> Message {
+        Message::from(n.to_be_bytes().as_slice())
+    }
+
+    fn soon() -> Option<Instant> {
+        Some(Instant::now() + Duration::from_secs(10))
+    }
+
+    #[test]
+    fn messages_come_out_in_order_and_are_counted() {
+        let (mut producer, queue) = bounded(100, 1 << 20);
+        (0..3).for_each(|n| producer.push(numbered(n)));
+        assert_eq!(queue.len(), 0);
+        producer.deliver();
+        producer.push(numbered(3));
+        producer.deliver();
+        assert_eq!((queue.len(), queue.bytes()), (4, 16));
+        (0..4).for_each(|n| assert_eq!(queue.take(soon()), Ok(numbered(n))));
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
+        assert_eq!(queue.try_take(), Err(Empty::Now));
+        drop(producer);
+        assert_eq!(queue.take(None), Err(Empty::ForEver));
+    }
+
+    #[test]
+    fn a_consumer_keeps_its_deadline_beside_another_that_waits_for_ever() {
+        let (producer, queue) = bounded(10, 1 << 20);
+        thread::scope(|scope| {
+            let patient = scope.spawn(|| queue.take(None));
+            let began = Instant::now();
+            let deadline = Some(began + Duration::from_millis(50));
+            assert_eq!(queue.take(deadline), Err(Empty::Now));
+            assert!(began.elapsed() < Duration::from_secs(5));
+            drop(producer);
+            assert_eq!(patient.join().unwrap(), Err(Empty::ForEver));
+        });
+    }
+
+    #[test]
+    fn consumers_share_the_messages_and_all_learn_of_the_end() {
+        let (mut producer, queue) = bounded(usize::MAX, usize::MAX);
+        let taken: usize = thread::scope(|scope| {
+            let consumers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| std::iter::from_fn(|| queue.take(soon()).ok()).count()))
+                .collect();
+            for n in 0..10_000 {
+                producer.push(numbered(n));
+                if n % 7 == 0 {
+                    producer.deliver();
+                }
+            }
+            producer.deliver();
+            drop(producer);
+            consumers.into_iter().map(|c| c.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 10_000);
+    }
+
+    #[test]
+    fn a_full_queue_stops_the_producer_until_it_is_low() {
+        let (mut producer, queue) = bounded(8, 1 << 20);
+        (0..8).for_each(|n| producer.push(numbered(n)));
+        assert!(producer.is_full());
+        producer.deliver();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(move || {
+                producer.wait_for_room(soon());
+                producer.queue.len()
+            });
+            (0..6).for_each(|n| assert_eq!(queue.take(soon()), Ok(numbered(n))));
+            assert!(waiting.join().unwrap() <= 2);
+        });
+    }
+
+    #[test]
+    fn a_released_producer_does_not_wait() {
+        let (mut producer, queue) = bounded(1, 1 << 20);
+        producer.push(numbered(0));
+        producer.deliver();
+        thread::scope(|scope| {
+            scope.spawn(|| producer.wait_for_room(None));
+            queue.release();
+        });
+        assert!(producer.is_full() && producer.is_released());
+    }
+}

@@ -1,0 +1,203 @@
+//! Sending.
+
+use crate::close::{CloseCode, CloseFrame, Closed};
+use crate::connection::{Connection, Flush};
+use crate::error::{Error, SendError};
+use crate::message::{Message, Text};
+use crate::websocket::Handle;
+use std::sync::Arc;
+
+/// Sends messages, from any thread at any time, whatever receivers do. Cloning is cheap.
+///
+/// A message above [`Config::fragment_size`](crate::Config::fragment_size) goes in fragments, so
+/// that a pong can go between them; two such messages do not mix.
+///
+/// # Examples
+///
+/// ```no_run
+/// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+/// let other = sender.clone();
+/// std::thread::spawn(move || other.send("from another thread"));
+/// sender.send("from this one")?;
+/// # Ok::<(), wsync::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Sender {
+    pub(crate) handle: Arc<Handle>,
+}
+
+impl Sender {
+    fn connection(&self) -> &Connection {
+        self.handle.connection()
+    }
+
+    /// Sends a message and returns when its bytes are with the operating system, or with a thread
+    /// that is writing and takes them along.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] once the closing handshake has begun, [`Error::Timeout`] after
+    /// [`Timeouts::send`](crate::Timeouts::send), else what ended the connection. The error hands the
+    /// message back unless part of it is on the wire. After a timeout the connection is still good
+    /// if no byte of the message had left, and failed otherwise.
+    ///
+    /// # Blocking
+    ///
+    /// While the peer does not read and the buffers are full, until the send timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// sender.send("text")?;
+    /// sender.send(vec![1, 2, 3])?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.connection().send(message.into(), Flush::Now)
+    }
+
+    /// Puts a message into the outbox; it is written with the next [`flush`](Self::flush) or send,
+    /// or when [`Limits::outbox`](crate::Limits::outbox) is reached. Many small messages cost far
+    /// less this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send), when the outbox is full.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// for n in 0..1000 {
+    ///     sender.feed(format!("line {n}"))?;
+    /// }
+    /// sender.flush()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.connection().send(message.into(), Flush::Later)
+    }
+
+    /// Writes what [`feed`](Self::feed) has put into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] after [`Timeouts::send`](crate::Timeouts::send), which fails the
+    /// connection; else what ended the connection.
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    pub fn flush(&self) -> Result<(), Error> {
+        self.connection().flush()
+    }
+
+    /// Sends all messages with as few writes as possible.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send). Messages that the iterator has not given yet stay in it if it is
+    /// passed by reference.
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// sender.send_all(["a", "b", "c"])?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send_all<M: Into<Message>>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), SendError> {
+        for message in messages {
+            self.feed(message)?;
+        }
+        self.flush().map_err(|error| SendError {
+            error,
+            message: None,
+        })
+    }
+
+    /// Sends a ping (RFC 6455 section 5.5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::ControlPayload`](crate::Misuse::ControlPayload) for a payload above 125 bytes, else as
+    /// [`send`](Self::send).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.connection().ping(payload.as_ref())
+    }
+
+    /// Sends a pong that answers no ping (RFC 6455 section 5.5.3). Pings are answered by themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.connection().pong(payload.as_ref())
+    }
+
+    /// Closes with 1000 and waits for the peer's Close frame: [`close_with`](Self::close_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`close_with`](Self::close_with).
+    ///
+    /// # Blocking
+    ///
+    /// As [`close_with`](Self::close_with).
+    pub fn close(&self) -> Result<Closed, Error> {
+        self.close_with(CloseCode::NORMAL, "")
+    }
+
+    /// Sends a Close frame, waits for the peer's and returns how the connection ended (RFC 6455
+    /// section 7). If the closing handshake is under way or over, its end is waited for and returned.
+    ///
+    /// Blocked calls of other threads end. Messages that came before stay in the queue; those that
+    /// come while closing join them as far as the queue's bounds hold them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] for a code or reason that must not be sent: nothing happens then.
+    /// [`Error::Timeout`] when the peer does not answer in [`Timeouts::close`](crate::Timeouts::close);
+    /// else what ended the connection. It has ended in either case.
+    ///
+    /// # Blocking
+    ///
+    /// Until the peer's Close frame has come, at most [`Timeouts::close`](crate::Timeouts::close) and a
+    /// second.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::CloseCode;
+    ///
+    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// let closed = sender.close_with(CloseCode::GOING_AWAY, "lunch")?;
+    /// assert!(closed.is_normal());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn close_with(&self, code: impl Into<CloseCode>, reason: impl Into<Text>) -> Result<Closed, Error> {
+        self.connection().close(CloseFrame::new(code, reason)?)
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.handle.closed()
+    }
+}

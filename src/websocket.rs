@@ -1,0 +1,327 @@
+//! The handle of a connection.
+
+use crate::close::{CloseCode, CloseFrame, Closed};
+use crate::connection::{Connection, Opened};
+use crate::error::{Error, RecvError, RecvTimeoutError, SendError, TryRecvError};
+use crate::message::{Message, Text};
+use crate::receiver::{IntoIter, Iter, Receiver, TryIter};
+use crate::sender::Sender;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An open WebSocket: a [`Sender`] and a [`Receiver`] in one. All calls take `&self` and may be
+/// made from several threads at once.
+///
+/// A reader thread takes frames from the socket and queues complete messages, answers pings and the
+/// closing handshake. Dropping the last handle sends a Close frame with 1001 and does not wait.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = wsync::connect("ws://localhost:9001")?;
+/// ws.send("hello")?;
+/// println!("{:?}, {} more wait", ws.recv()?, ws.len());
+/// ws.close()?;
+/// # Ok::<(), wsync::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct WebSocket {
+    sender: Sender,
+    receiver: Receiver,
+}
+
+/// What all handles of a connection share. With the last of them the connection goes.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    connection: Arc<Connection>,
+    request: http::Request<()>,
+    response: http::Response<()>,
+    subprotocol: Option<String>,
+}
+
+impl Handle {
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.connection.end().map(|end| Closed::clone(&end.closed))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.connection.close_without_waiting(CloseFrame {
+            code: CloseCode::GOING_AWAY,
+            reason: Text::default(),
+        });
+    }
+}
+
+impl WebSocket {
+    pub(crate) fn start(
+        opened: Opened,
+        request: http::Request<()>,
+        response: http::Response<()>,
+        subprotocol: Option<String>,
+    ) -> Result<Self, Error> {
+        let handle = Arc::new(Handle {
+            connection: Connection::start(opened)?,
+            request,
+            response,
+            subprotocol,
+        });
+        Ok(WebSocket {
+            sender: Sender {
+                handle: Arc::clone(&handle),
+            },
+            receiver: Receiver { handle },
+        })
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.sender.handle.connection
+    }
+
+    /// The two halves. Either may go to another thread; the sender may be cloned.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.sender, self.receiver)
+    }
+
+    /// The sending half, to be cloned.
+    pub fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    /// The receiving half.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// Sends a message: [`Sender::send`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send`].
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.send(message)
+    }
+
+    /// Puts a message into the outbox: [`Sender::feed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::feed`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::feed`].
+    pub fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.sender.feed(message)
+    }
+
+    /// Writes the outbox: [`Sender::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::flush`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::flush`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.sender.flush()
+    }
+
+    /// Sends all messages with as few writes as possible: [`Sender::send_all`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_all`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send_all`].
+    pub fn send_all<M: Into<Message>>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), SendError> {
+        self.sender.send_all(messages)
+    }
+
+    /// Sends a ping: [`Sender::ping`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::ping`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::ping`].
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.sender.ping(payload)
+    }
+
+    /// Sends a pong that answers no ping: [`Sender::pong`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::pong`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::pong`].
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.sender.pong(payload)
+    }
+
+    /// Closes with 1000 and waits: [`Sender::close`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::close_with`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::close_with`].
+    pub fn close(&self) -> Result<Closed, Error> {
+        self.sender.close()
+    }
+
+    /// Closes with a code and a reason and waits: [`Sender::close_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::close_with`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::close_with`].
+    pub fn close_with(&self, code: impl Into<CloseCode>, reason: impl Into<Text>) -> Result<Closed, Error> {
+        self.sender.close_with(code, reason)
+    }
+
+    /// The next message: [`Receiver::recv`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv`].
+    pub fn recv(&self) -> Result<Message, RecvError> {
+        self.receiver.recv()
+    }
+
+    /// The next message, if it comes in time: [`Receiver::recv_timeout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_timeout`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvTimeoutError> {
+        self.receiver.recv_timeout(timeout)
+    }
+
+    /// The next message, if it comes before the deadline: [`Receiver::recv_deadline`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_deadline`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_deadline`].
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
+        self.receiver.recv_deadline(deadline)
+    }
+
+    /// The next message, if one is queued: [`Receiver::try_recv`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::try_recv`].
+    pub fn try_recv(&self) -> Result<Message, TryRecvError> {
+        self.receiver.try_recv()
+    }
+
+    /// Messages until the connection ends: [`Receiver::iter`].
+    pub fn iter(&self) -> Iter<'_> {
+        self.receiver.iter()
+    }
+
+    /// The messages that are queued: [`Receiver::try_iter`].
+    pub fn try_iter(&self) -> TryIter<'_> {
+        self.receiver.try_iter()
+    }
+
+    /// How many messages are queued.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// How many bytes of payload are queued.
+    pub fn bytes(&self) -> usize {
+        self.receiver.bytes()
+    }
+
+    /// Whether no message is queued.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
+    /// How the connection ended, once it has. Messages may still be queued.
+    pub fn closed(&self) -> Option<Closed> {
+        self.sender.closed()
+    }
+
+    /// The peer's address, if the connection runs over TCP.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connection().transport().peer_addr()
+    }
+
+    /// This side's address, if the connection runs over TCP.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.connection().transport().local_addr()
+    }
+
+    /// The subprotocol that was agreed on (RFC 6455 section 1.9).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.sender.handle.subprotocol.as_deref()
+    }
+
+    /// The request of the opening handshake.
+    pub fn request(&self) -> &http::Request<()> {
+        &self.sender.handle.request
+    }
+
+    /// The response of the opening handshake.
+    pub fn response(&self) -> &http::Response<()> {
+        &self.sender.handle.response
+    }
+}
+
+impl IntoIterator for WebSocket {
+    type Item = Result<Message, Error>;
+    type IntoIter = IntoIter;
+
+    /// Messages until the connection ends. The sending half is dropped: clone it before.
+    fn into_iter(self) -> IntoIter {
+        self.receiver.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a WebSocket {
+    type Item = Result<Message, Error>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
