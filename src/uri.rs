@@ -1,1 +1,367 @@
 //! Addresses of WebSocket servers (RFC 6455 section 3).
+
+use crate::error::UriError;
+use data_encoding::BASE64;
+use http::HeaderValue;
+use http::uri::PathAndQuery;
+use std::net::Ipv6Addr;
+
+/// A parsed `ws://` or `wss://` address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    secure: bool,
+    /// In lower case, without brackets.
+    host: String,
+    port: u16,
+    resource: PathAndQuery,
+    /// Marked as sensitive, so that `Debug` does not show it.
+    authorization: Option<HeaderValue>,
+}
+
+impl Target {
+    /// # Errors
+    ///
+    /// Every [`UriError`] but [`UriError::TlsUnavailable`].
+    pub(crate) fn parse(address: &str) -> Result<Self, UriError> {
+        // Nothing that could end a line or a word of the request may get through.
+        if !address.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(UriError::Syntax);
+        }
+        let (scheme, rest) = address.split_once(':').ok_or(UriError::Syntax)?;
+        let secure = parse_scheme(scheme)?;
+        let rest = rest.strip_prefix("//").ok_or(UriError::Syntax)?;
+        if rest.contains('#') {
+            return Err(UriError::Fragment);
+        }
+        let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (authorization, host_and_port) = match authority.rsplit_once('@') {
+            Some((user_info, rest)) => (Some(parse_user_info(user_info)?), rest),
+            None => (None, authority),
+        };
+        let (host, port) = parse_host_and_port(host_and_port)?;
+        Ok(Target {
+            secure,
+            host,
+            port: port.unwrap_or(default_port(secure)),
+            resource: parse_resource(resource)?,
+            authorization,
+        })
+    }
+
+    /// Whether the scheme is `wss`.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The name or address to resolve and to ask TLS for, without brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The value of the Host header (RFC 6455 section 4.1, item 4).
+    pub(crate) fn host_header(&self) -> String {
+        let mut value = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        if self.port != default_port(self.secure) {
+            value.push_str(&format!(":{}", self.port));
+        }
+        value
+    }
+
+    /// The path and the query (RFC 6455 section 3, `resource-name`).
+    pub(crate) fn resource_name(&self) -> &str {
+        self.resource.as_str()
+    }
+
+    /// The user information as the value of an Authorization header (RFC 7617).
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
+        self.authorization.clone()
+    }
+}
+
+fn parse_scheme(scheme: &str) -> Result<bool, UriError> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "ws" => Ok(false),
+        "wss" => Ok(true),
+        _ => Err(UriError::Scheme),
+    }
+}
+
+fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn parse_host_and_port(text: &str) -> Result<(String, Option<u16>), UriError> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or(UriError::Syntax)?;
+            host.parse::<Ipv6Addr>().map_err(|_| UriError::Syntax)?;
+            (host, port)
+        }
+        None => {
+            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            check_name(host)?;
+            (host, port)
+        }
+    };
+    Ok((host.to_ascii_lowercase(), parse_port(port)?))
+}
+
+/// A name as DNS and `/etc/hosts` know them, or an IPv4 address. RFC 3986 allows more that no
+/// resolver takes, and that would have to be escaped in the Host header.
+fn check_name(host: &str) -> Result<(), UriError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    match host {
+        "" => Err(UriError::Host),
+        _ if host.bytes().all(allowed) => Ok(()),
+        _ => Err(UriError::Syntax),
+    }
+}
+
+/// `text` is empty or begins with the colon. An empty port is the default one (RFC 3986 section
+/// 3.2.3).
+fn parse_port(text: &str) -> Result<Option<u16>, UriError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.strip_prefix(':').ok_or(UriError::Syntax)?;
+    if digits.is_empty() {
+        return Ok(None);
+    }
+    // `parse` would take a sign.
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(UriError::Port);
+    }
+    digits.parse().map(Some).map_err(|_| UriError::Port)
+}
+
+fn parse_resource(text: &str) -> Result<PathAndQuery, UriError> {
+    let resource = match text.starts_with('/') {
+        true => text.to_owned(),
+        false => format!("/{text}"),
+    };
+    PathAndQuery::try_from(resource).map_err(|_| UriError::Syntax)
+}
+
+/// RFC 7617 section 2: no colon in the user name, no control characters in either. One of the two
+/// may be empty: tokens are given as either of them.
+fn parse_user_info(text: &str) -> Result<HeaderValue, UriError> {
+    let (user, password) = text.split_once(':').ok_or(UriError::UserInfo)?;
+    let (user, password) = (percent_decode(user)?, percent_decode(password)?);
+    let nothing = user.is_empty() && password.is_empty();
+    let control = user.iter().chain(&password).any(u8::is_ascii_control);
+    if nothing || control || user.contains(&b':') || text.contains('@') {
+        return Err(UriError::UserInfo);
+    }
+    let credentials = BASE64.encode(&[&user[..], b":", &password[..]].concat());
+    let mut value =
+        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| UriError::UserInfo)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn percent_decode(text: &str) -> Result<Vec<u8>, UriError> {
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let byte = part
+            .get(..2)
+            .and_then(parse_hex)
+            .ok_or(UriError::UserInfo)?;
+        decoded.push(byte);
+        decoded.extend(part.bytes().skip(2));
+    }
+    Ok(decoded)
+}
+
+fn parse_hex(digits: &str) -> Option<u8> {
+    // `from_str_radix` would take a sign.
+    let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    u8::from_str_radix(digits, 16).ok().filter(|_| hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(address: &str) -> Target {
+        Target::parse(address).unwrap()
+    }
+
+    fn error(address: &str) -> UriError {
+        Target::parse(address).unwrap_err()
+    }
+
+    fn credentials(address: &str) -> String {
+        let value = parse(address).authorization().unwrap();
+        assert!(value.is_sensitive());
+        let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
+        String::from_utf8(BASE64.decode(encoded.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn defaults_follow_from_the_scheme() {
+        let plain = parse("ws://example.com");
+        assert!(!plain.is_secure());
+        assert_eq!((plain.host(), plain.port()), ("example.com", 80));
+        assert_eq!(plain.host_header(), "example.com");
+        assert_eq!(plain.resource_name(), "/");
+        assert_eq!(plain.authorization(), None);
+        let secure = parse("wss://example.com");
+        assert!(secure.is_secure());
+        assert_eq!(secure.port(), 443);
+    }
+
+    #[test]
+    fn scheme_and_host_ignore_case() {
+        assert_eq!(parse("WSS://EXAMPLE.com/A"), parse("wss://example.com/A"));
+    }
+
+    #[test]
+    fn host_header_names_a_port_that_is_not_the_default() {
+        assert_eq!(parse("ws://h:8080").host_header(), "h:8080");
+        assert_eq!(parse("ws://h:443").host_header(), "h:443");
+        assert_eq!(parse("ws://h:80").host_header(), "h");
+        assert_eq!(parse("wss://h:443").host_header(), "h");
+        assert_eq!(parse("ws://h:/").port(), 80);
+    }
+
+    #[test]
+    fn ipv6_is_bracketed_in_the_host_header_only() {
+        let target = parse("ws://[::1]:9001/x");
+        assert_eq!((target.host(), target.port()), ("::1", 9001));
+        assert_eq!(target.host_header(), "[::1]:9001");
+        assert_eq!(parse("wss://[2001:DB8::1]").host_header(), "[2001:db8::1]");
+    }
+
+    #[test]
+    fn resource_name_is_path_and_query() {
+        assert_eq!(
+            parse("ws://h/a/b?c=d&e=%20").resource_name(),
+            "/a/b?c=d&e=%20"
+        );
+        assert_eq!(parse("ws://h?c=/d").resource_name(), "/?c=/d");
+        assert_eq!(parse("ws://h/?u=a@b:c").resource_name(), "/?u=a@b:c");
+        assert_eq!(parse("ws://h//x").resource_name(), "//x");
+    }
+
+    #[test]
+    fn user_information_becomes_basic_credentials() {
+        assert_eq!(credentials("ws://user:pass@h"), "user:pass");
+        assert_eq!(credentials("ws://us%65r:p%40ss%3a@h:1/"), "user:p@ss:");
+        assert_eq!(credentials("ws://token:@h"), "token:");
+        assert_eq!(credentials("ws://:token@h"), ":token");
+        assert_eq!(credentials("ws://a:b:c@h"), "a:b:c");
+        assert_eq!(
+            parse("ws://Aladdin:open%20sesame@h")
+                .authorization()
+                .unwrap(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+    }
+
+    #[test]
+    fn debug_does_not_show_credentials() {
+        let shown = format!("{:?}", parse("ws://user:pass@h"));
+        assert!(
+            shown.contains("Sensitive") && !shown.contains("dXNlcj"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn user_information_that_cannot_be_sent_is_refused() {
+        for user_info in [
+            "user",
+            "",
+            ":",
+            "a%3Ab:c",
+            "a:b%0d%0aX",
+            "a%00:b",
+            "a:%zz",
+            "a:%4",
+            "a:%+1",
+            "a@b:c",
+        ] {
+            assert_eq!(
+                error(&format!("ws://{user_info}@h")),
+                UriError::UserInfo,
+                "{user_info}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_scheme_is_refused() {
+        for address in ["http://h", "ws+tls://h", "localhost:80", "://h", "wsss://h"] {
+            assert_eq!(error(address), UriError::Scheme, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_missing_host_is_refused() {
+        for address in [
+            "ws://",
+            "ws:///x",
+            "ws://:80",
+            "ws://u:p@",
+            "wss://?q",
+            "ws://::1",
+        ] {
+            assert_eq!(error(address), UriError::Host, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_refused() {
+        for address in ["ws://h#", "ws://h/a#b", "ws://h/?a#b"] {
+            assert_eq!(error(address), UriError::Fragment, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_port_is_refused() {
+        for address in [
+            "ws://h:65536",
+            "ws://h:+80",
+            "ws://h:8x",
+            "ws://h:-1",
+            "ws://fe80::1/",
+        ] {
+            assert_eq!(error(address), UriError::Port, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused() {
+        for address in [
+            "",
+            "ws",
+            "ws:h",
+            "ws:/h",
+            "ws://[::1",
+            "ws://[h]",
+            "ws://[::1]x",
+            "ws://[]",
+            "ws://a b",
+            "ws://h/a b",
+            "ws://h/\r\nX: y",
+            "ws://h\r\n",
+            "ws://h/\t",
+            "ws://h/\u{e9}",
+            "ws://h\u{e9}",
+            "ws://h/\0",
+            "ws://h%41",
+            "ws://h,i",
+            "ws://a\\b",
+        ] {
+            assert_eq!(error(address), UriError::Syntax, "{address:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The heads of HTTP/1.1 messages: collected from bytes in any cuts, then parsed (RFC 9112).
+
+use super::{HandshakeError, is_token_byte};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use std::mem;
+
+/// What the first line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    Request,
+    Response,
+}
+
+type HeadAndRest<'a> = (Vec<u8>, &'a [u8]);
+
+/// Collects a head up to its empty line. Every byte is looked at once, and stored only when the
+/// limits still hold with it.
+#[derive(Debug)]
+pub(super) struct HeadReader {
+    start: Start,
+    limit: usize,
+    line_limit: usize,
+    /// What came of the head, without an empty line before it.
+    buffer: Vec<u8>,
+    /// Where in `buffer` the unfinished line begins.
+    line_start: usize,
+    /// Finished lines.
+    lines: usize,
+    /// An empty line came before the request.
+    skipped: bool,
+}
+
+impl HeadReader {
+    /// `limit` is of the whole head in bytes. A line may have half of it, at most 8 KiB, with its
+    /// line end.
+    pub(super) fn new(start: Start, limit: usize) -> Self {
+        HeadReader {
+            start,
+            limit,
+            line_limit: (limit / 2).min(MAX_LINE),
+            buffer: Vec::new(),
+            line_start: 0,
+            lines: 0,
+            skipped: false,
+        }
+    }
+
+    /// The head, once it is complete, and the bytes after it.
+    pub(super) fn receive<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+    ) -> Result<Option<HeadAndRest<'a>>, HandshakeError> {
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|&b| b == b'\n').map(|i| i + 1);
+            let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            bytes = rest;
+            self.check_first_bytes(piece)?;
+            self.push(piece)?;
+            if end.is_some() && self.end_line()? {
+                return Ok(Some((mem::take(&mut self.buffer), rest)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells another protocol by its first bytes, such as the banner of a mail server or the hello
+    /// of TLS, before it makes us wait for a line that never ends.
+    fn check_first_bytes(&self, piece: &[u8]) -> Result<(), HandshakeError> {
+        if self.buffer.len() >= RESPONSE_START.len() {
+            return Ok(());
+        }
+        let mut first = self.buffer.iter().chain(piece);
+        let plausible = match self.start {
+            Start::Request => first.next().is_none_or(|&b| is_token_byte(b) || b == b'\r'),
+            Start::Response => first.zip(RESPONSE_START).all(|(a, b)| a == b),
+        };
+        if plausible {
+            Ok(())
+        } else {
+            Err(HandshakeError::NotHttp)
+        }
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), HandshakeError> {
+        let line = self.buffer.len().saturating_sub(self.line_start);
+        if piece.len() > self.line_limit.saturating_sub(line) {
+            return Err(match (self.start, self.lines) {
+                (Start::Request, 0) => HandshakeError::RequestLineTooLong,
+                _ => HandshakeError::LineTooLong,
+            });
+        }
+        if piece.len() > self.limit.saturating_sub(self.buffer.len()) {
+            return Err(HandshakeError::HeadTooLarge);
+        }
+        self.buffer.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// Whether the finished line is the empty one that ends the head.
+    fn end_line(&mut self) -> Result<bool, HandshakeError> {
+        let line = self.buffer.get(self.line_start..).unwrap_or_default();
+        // A line that ends otherwise, or that continues the one before, is read differently by
+        // different parsers (RFC 9112 sections 2.2 and 5.2).
+        let Some(line) = line.strip_suffix(b"\r\n") else {
+            return Err(HandshakeError::Syntax);
+        };
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            return Err(HandshakeError::Syntax);
+        }
+        match (line.is_empty(), self.lines) {
+            (true, 0) => return self.skip_empty_line(),
+            (true, _) => return Ok(true),
+            (false, lines) if lines > MAX_HEADERS => return Err(HandshakeError::TooManyHeaders),
+            (false, _) => self.lines += 1,
+        }
+        self.line_start = self.buffer.len();
+        Ok(false)
+    }
+
+    /// RFC 9112 section 2.2: a server ignores at least one empty line before the request.
+    fn skip_empty_line(&mut self) -> Result<bool, HandshakeError> {
+        if self.skipped {
+            return Err(HandshakeError::Syntax);
+        }
+        self.skipped = true;
+        self.buffer.clear();
+        Ok(false)
+    }
+}
+
+/// Any request that HTTP/1 allows, whether or not it asks for a WebSocket.
+pub(super) fn parse_request(head: &[u8]) -> Result<Request<()>, HandshakeError> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    parsed.parse(head).map_err(|e| parse_error(e, head))?;
+    let target = parsed.path.unwrap_or_default();
+    // `http::Uri` would drop a fragment.
+    if target.contains('#') || !target.is_ascii() {
+        return Err(HandshakeError::Target);
+    }
+    let mut request = Request::new(());
+    *request.uri_mut() = target.parse().map_err(|_| HandshakeError::Target)?;
+    *request.method_mut() = parsed
+        .method
+        .and_then(|method| method.parse().ok())
+        .ok_or(HandshakeError::Syntax)?;
+    *request.version_mut() = version(parsed.version);
+    *request.headers_mut() = convert_headers(parsed.headers)?;
+    Ok(request)
+}
+
+pub(super) fn parse_response(head: &[u8]) -> Result<Response<()>, HandshakeError> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(head).map_err(|e| parse_error(e, head))?;
+    let mut response = Response::new(());
+    *response.status_mut() = parsed
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok())
+        .ok_or(HandshakeError::Syntax)?;
+    *response.version_mut() = version(parsed.version);
+    *response.headers_mut() = convert_headers(parsed.headers)?;
+    Ok(response)
+}
+
+fn version(minor: Option<u8>) -> Version {
+    match minor {
+        Some(1) => Version::HTTP_11,
+        _ => Version::HTTP_10,
+    }
+}
+
+/// httparse has one error for versions other than 1.0 and 1.1 and for what is no version at all.
+fn parse_error(error: httparse::Error, head: &[u8]) -> HandshakeError {
+    let line = head.split(|&b| b == b'\r').next().unwrap_or_default();
+    let names_version = line
+        .split(|&b| b == b' ')
+        .any(|word| word.starts_with(RESPONSE_START));
+    match error {
+        httparse::Error::TooManyHeaders => HandshakeError::TooManyHeaders,
+        httparse::Error::Version if names_version => HandshakeError::HttpVersion,
+        _ => HandshakeError::Syntax,
+    }
+}
+
+fn convert_headers(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, HandshakeError> {
+    let mut headers = HeaderMap::with_capacity(parsed.len());
+    for header in parsed {
+        let name = HeaderName::try_from(header.name).map_err(|_| HandshakeError::Syntax)?;
+        let value = HeaderValue::from_bytes(header.value).map_err(|_| HandshakeError::Syntax)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+const MAX_LINE: usize = 8 << 10;
+const MAX_HEADERS: usize = 100;
+const RESPONSE_START: &[u8] = b"HTTP/";
