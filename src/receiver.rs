@@ -236,6 +236,13 @@ impl IntoIterator for Receiver {
     }
 }
 
+impl Drop for Receiver {
+    /// A sender that lives on must not be stopped by a queue that nobody empties.
+    fn drop(&mut self) {
+        self.connection().queue().release();
+    }
+}
+
 impl<'a> IntoIterator for &'a Receiver {
     type Item = Result<Message, Error>;
     type IntoIter = Iter<'a>;

@@ -8,6 +8,7 @@ use crate::receiver::{IntoIter, Iter, Receiver, TryIter};
 use crate::sender::Sender;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// An open WebSocket: a [`Sender`] and a [`Receiver`] in one. All calls take `&self` and may be
@@ -38,6 +39,8 @@ pub(crate) struct Handle {
     request: http::Request<()>,
     response: http::Response<()>,
     subprotocol: Option<String>,
+    /// A server's handler has returned: the purpose is fulfilled.
+    normal_on_drop: AtomicBool,
 }
 
 impl Handle {
@@ -52,8 +55,13 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        let code = match std::thread::panicking() {
+            true => CloseCode::INTERNAL_ERROR,
+            false if *self.normal_on_drop.get_mut() => CloseCode::NORMAL,
+            false => CloseCode::GOING_AWAY,
+        };
         self.connection.close_without_waiting(CloseFrame {
-            code: CloseCode::GOING_AWAY,
+            code,
             reason: Text::default(),
         });
     }
@@ -71,6 +79,7 @@ impl WebSocket {
             request,
             response,
             subprotocol,
+            normal_on_drop: AtomicBool::new(false),
         });
         Ok(WebSocket {
             sender: Sender {
@@ -82,6 +91,11 @@ impl WebSocket {
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.sender.handle.connection
+    }
+
+    /// Lets the last handle, when it is dropped, close with 1000 rather than 1001.
+    pub(crate) fn close_normally_on_drop(&self) {
+        self.sender.handle.normal_on_drop.store(true, Ordering::Relaxed);
     }
 
     /// The two halves. Either may go to another thread; the sender may be cloned.

@@ -1,0 +1,239 @@
+//! Connecting (RFC 6455 section 4.1).
+
+use crate::config::Config;
+use crate::connection::Opened;
+use crate::error::{Error, Misuse, UriError};
+use crate::handshake::{self, ClientHandshake, RequestOptions};
+use crate::net::link::Link;
+use crate::net::{TlsConfig, Transport, tcp};
+use crate::protocol::Role;
+use crate::uri::Target;
+use crate::websocket::WebSocket;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Connects to a `ws://` or `wss://` address with the defaults: [`ClientBuilder`] has the choices.
+///
+/// # Errors
+///
+/// As [`ClientBuilder::connect`].
+///
+/// # Blocking
+///
+/// Until the connection is open, at most 10 s.
+///
+/// # Examples
+///
+/// ```no_run
+/// let ws = wsync::connect("wss://example.org/feed")?;
+/// for message in &ws {
+///     println!("{:?}", message?);
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
+pub fn connect(uri: &str) -> Result<WebSocket, Error> {
+    ClientBuilder::new(uri).connect()
+}
+
+/// A client's choices.
+///
+/// # Examples
+///
+/// ```no_run
+/// use wsync::ClientBuilder;
+///
+/// let ws = ClientBuilder::new("wss://example.org/chat")
+///     .header("Authorization", "Bearer secret")
+///     .subprotocol("chat.v2")
+///     .connect()?;
+/// assert_eq!(ws.subprotocol(), Some("chat.v2"));
+/// # Ok::<(), wsync::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ClientBuilder {
+    uri: String,
+    headers: HeaderMap,
+    origin: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    subprotocols: Vec<String>,
+    config: Config,
+    tls: TlsConfig,
+    /// A value that HTTP does not allow; `connect` tells.
+    misuse: Option<Misuse>,
+}
+
+impl ClientBuilder {
+    /// A client of the server at `uri`.
+    pub fn new(uri: impl Into<String>) -> Self {
+        ClientBuilder {
+            uri: uri.into(),
+            headers: HeaderMap::new(),
+            origin: None,
+            user_agent: Some(HeaderValue::from_static(concat!("wsync/", env!("CARGO_PKG_VERSION")))),
+            subprotocols: Vec::new(),
+            config: Config::client(),
+            tls: TlsConfig::client(),
+            misuse: None,
+        }
+    }
+
+    /// Adds a header to the request. Those of the handshake itself cannot be set.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let name = HeaderName::try_from(name.as_ref());
+        match (name, self.value(value)) {
+            (Ok(name), Some(value)) => {
+                self.headers.append(name, value);
+            }
+            _ => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+
+    /// Sets the Origin (RFC 6454). Browsers send one; some servers ask for it.
+    #[must_use]
+    pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
+        self.origin = self.value(origin);
+        self
+    }
+
+    /// Sets the User-Agent; `None` sends none. Defaults to `wsync/` and the version.
+    #[must_use]
+    pub fn user_agent<'a>(mut self, user_agent: impl Into<Option<&'a str>>) -> Self {
+        self.user_agent = user_agent.into().and_then(|value| self.value(value));
+        self
+    }
+
+    /// Offers a subprotocol, after those offered before (RFC 6455 section 1.9).
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
+        self.subprotocols.push(subprotocol.into());
+        self
+    }
+
+    /// Sets limits, timeouts and the bounds of the queue. Defaults to [`Config::client`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the TLS of `wss`. Defaults to [`TlsConfig::client`].
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Connects: TCP to each address of the host in turn, TLS for `wss`, the opening handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Uri`] and [`Error::Misuse`] before anything is sent; [`Error::Io`], [`Error::Tls`];
+    /// [`Error::Handshake`] when the server refuses or does not speak WebSocket, with its response;
+    /// [`Error::Timeout`] after [`Timeouts::open`](crate::Timeouts::open).
+    ///
+    /// # Blocking
+    ///
+    /// Until the connection is open, at most [`Timeouts::open`](crate::Timeouts::open).
+    pub fn connect(&self) -> Result<WebSocket, Error> {
+        let (target, deadline) = self.start()?;
+        let stream = tcp::connect(target.host(), target.port(), deadline)?;
+        self.open(Arc::new(stream), &target, deadline)
+    }
+
+    /// Connects over a stream that leads to the server already: TLS for `wss`, then the opening
+    /// handshake.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Blocking
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::os::unix::net::UnixStream;
+    /// use wsync::ClientBuilder;
+    ///
+    /// let stream = UnixStream::connect("/run/app.sock")?;
+    /// let ws = ClientBuilder::new("ws://localhost/").connect_over(stream)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connect_over(&self, stream: impl Transport) -> Result<WebSocket, Error> {
+        let (target, deadline) = self.start()?;
+        self.open(Arc::new(stream), &target, deadline)
+    }
+
+    fn value(&mut self, value: impl AsRef<str>) -> Option<HeaderValue> {
+        let value = HeaderValue::from_str(value.as_ref());
+        value.inspect_err(|_| self.misuse = Some(Misuse::Header)).ok()
+    }
+
+    fn start(&self) -> Result<(Target, Option<Instant>), Error> {
+        if let Some(misuse) = self.misuse {
+            return Err(misuse.into());
+        }
+        self.config.check()?;
+        let target = Target::parse(&self.uri)?;
+        if target.is_secure() && !TlsConfig::is_available() {
+            return Err(UriError::TlsUnavailable.into());
+        }
+        let deadline = self.config.timeouts.open.map(|timeout| Instant::now() + timeout);
+        Ok((target, deadline))
+    }
+
+    fn open(&self, transport: Arc<dyn Transport>, target: &Target, deadline: Option<Instant>) -> Result<WebSocket, Error> {
+        transport.prepare()?;
+        let mut handshake = ClientHandshake::new(
+            target,
+            &RequestOptions {
+                headers: self.headers.clone(),
+                origin: self.origin.clone(),
+                subprotocols: self.subprotocols.clone(),
+                user_agent: self.user_agent.clone(),
+                head_limit: self.config.limits.head,
+            },
+        )?;
+        let mut link = Link::new(transport);
+        if target.is_secure() {
+            link.start_tls_client(&self.tls, target.host(), deadline)?;
+        }
+        link.write_all(&handshake.request_bytes(), deadline)?;
+        let mut agreed = exchange(&mut link, &mut handshake, deadline)?;
+        let (transport, tls, pending) = link.into_parts();
+        agreed.rest.extend_from_slice(&pending);
+        log::debug!("connected to {}:{}", target.host(), target.port());
+        let opened = Opened {
+            role: Role::Client,
+            config: self.config.clone(),
+            transport,
+            tls,
+            rest: agreed.rest,
+        };
+        let request = handshake.request().clone();
+        WebSocket::start(opened, request, agreed.response, agreed.subprotocol)
+    }
+}
+
+fn exchange(link: &mut Link, handshake: &mut ClientHandshake, deadline: Option<Instant>) -> Result<handshake::Opened, Error> {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let read = match link.read(&mut bytes, deadline) {
+            // A refusal that is cut off tells more than that it was.
+            Err(error) => return Err(handshake.refused_so_far().map_or(error, Error::from)),
+            Ok(read) => read,
+        };
+        if read == 0 {
+            return Err(handshake.receive_eof().into());
+        }
+        if let Some(opened) = handshake.receive(&bytes)? {
+            return Ok(opened);
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! Serving (RFC 6455 section 4.2).
+
+mod upgrade;
+
+pub use upgrade::{Accept, Upgrade};
+
+use crate::close::{CloseCode, CloseFrame};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, Timeout};
+use crate::message::Text;
+use crate::net::TlsConfig;
+use crate::websocket::WebSocket;
+use crossbeam_channel::{Receiver, bounded};
+use socket2::SockRef;
+use std::cell::Cell;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A pause after the system refused a connection for want of something, such as descriptors.
+const SHORTAGE: Duration = Duration::from_millis(50);
+
+/// Connections whose handshake is done and which nobody has taken from [`Incoming`].
+const READY: usize = 128;
+
+/// Beyond the close timeout, how long handlers may take when the server stops.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A server's choices.
+///
+/// # Examples
+///
+/// ```no_run
+/// use wsync::{Server, TlsConfig};
+///
+/// let tls = TlsConfig::server(&std::fs::read("cert.pem")?, &std::fs::read("key.pem")?)?;
+/// let server = Server::builder().tls(tls).subprotocol("chat.v2").bind("0.0.0.0:9443")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct ServerBuilder {
+    config: Config,
+    tls: Option<TlsConfig>,
+    subprotocols: Vec<String>,
+}
+
+impl ServerBuilder {
+    /// Sets limits, timeouts and the bounds of the queues. Defaults to [`Config::server`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Serves `wss` with this certificate and key.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Supports a subprotocol, after those named before (RFC 6455 section 1.9). The first of them that
+    /// a client offers is agreed on.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
+        self.subprotocols.push(subprotocol.into());
+        self
+    }
+
+    /// Listens. Port 0 lets the system choose: [`Server::local_addr`] tells which.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] for a configuration that cannot work, [`Error::Io`] when the address can't
+    /// be had.
+    pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, Error> {
+        self.config.check()?;
+        let listener = TcpListener::bind(addr)?;
+        Ok(Server {
+            shared: Arc::new(Shared {
+                addr: listener.local_addr()?,
+                listener,
+                config: self.config,
+                tls: self.tls,
+                subprotocols: self.subprotocols,
+                stopping: AtomicBool::new(false),
+                state: Mutex::default(),
+                left: Condvar::new(),
+            }),
+        })
+    }
+}
+
+/// A server that listens. Clones are handles of the same server.
+///
+/// # Examples
+///
+/// An echo server:
+///
+/// ```no_run
+/// let server = wsync::Server::bind("127.0.0.1:9001")?;
+/// server.serve(|ws| {
+///     for message in &ws {
+///         let Ok(message) = message else { break };
+///         if ws.send(message).is_err() {
+///             break;
+///         }
+///     }
+/// })?;
+/// # Ok::<(), wsync::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+/// What the handles of a server and its connections' threads share.
+#[derive(Debug)]
+struct Shared {
+    listener: TcpListener,
+    addr: SocketAddr,
+    config: Config,
+    tls: Option<TlsConfig>,
+    subprotocols: Vec<String>,
+    stopping: AtomicBool,
+    state: Mutex<State>,
+    /// Wakes `shutdown` when a connection's thread has left.
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: Vec<Weak<Connection>>,
+    /// The length of `connections` at which those that are gone are dropped.
+    prune_at: usize,
+    /// Threads of connections.
+    threads: usize,
+}
+
+thread_local! {
+    /// Whether this is a connection's thread, which `shutdown` must not wait for.
+    static SERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Server {
+    /// A server with the defaults. Port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerBuilder::bind`].
+    pub fn bind(addr: impl ToSocketAddrs) -> Result<Self, Error> {
+        Server::builder().bind(addr)
+    }
+
+    /// A server with choices.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            config: Config::server(),
+            tls: None,
+            subprotocols: Vec::new(),
+        }
+    }
+
+    /// The address that is listened on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.shared.addr
+    }
+
+    /// Serves every client with `handler`, on a thread of its own, until [`shutdown`](Self::shutdown).
+    ///
+    /// The opening handshake runs on that thread too: a client that is slow at it holds up nobody.
+    /// When the handler returns, the connection is closed with 1000; when it panics, with 1011, and
+    /// no other connection is harmed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the socket that listens breaks. Refused handshakes are logged.
+    ///
+    /// # Blocking
+    ///
+    /// Until [`shutdown`](Self::shutdown).
+    pub fn serve(&self, handler: impl Fn(WebSocket) + Send + Sync + 'static) -> Result<(), Error> {
+        self.serve_upgrades(move |upgrade| {
+            if let Ok(ws) = upgrade.and_then(Upgrade::accept) {
+                ws.close_normally_on_drop();
+                handler(ws);
+            }
+        })
+    }
+
+    /// Like [`serve`](Self::serve), with the choice of what to do with each request: the handler
+    /// gets an [`Upgrade`], or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Blocking
+    ///
+    /// Until [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// server.serve_upgrades(|upgrade| {
+    ///     let Ok(upgrade) = upgrade else { return };
+    ///     if upgrade.request().uri().path() != "/chat" {
+    ///         return drop(upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n"));
+    ///     }
+    ///     if let Ok(ws) = upgrade.accept() {
+    ///         let _ = ws.send("welcome");
+    ///     }
+    /// })?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn serve_upgrades(
+        &self,
+        handler: impl Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let handler = Arc::new(handler);
+        loop {
+            let accepted = self.shared.listener.accept();
+            if self.shared.stopping.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            match accepted {
+                Ok((stream, _)) => self.spawn(stream, &handler),
+                Err(e) => survive(e)?,
+            }
+        }
+    }
+
+    /// Requests whose head has come, one after the other, until [`shutdown`](Self::shutdown). Each
+    /// is read on a thread of its own; refused ones are logged and left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when no thread can be had.
+    ///
+    /// # Blocking
+    ///
+    /// Each step, until a request comes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// for upgrade in server.incoming()? {
+    ///     let ws = upgrade.accept()?;
+    ///     std::thread::spawn(move || ws.send("hello"));
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn incoming(&self) -> Result<Incoming, Error> {
+        let (sender, ready) = bounded(READY);
+        let server = self.clone();
+        let accept = move || {
+            let result = server.serve_upgrades(move |upgrade| {
+                if let Ok(upgrade) = upgrade {
+                    // Nobody takes it any more: it is dropped, and the client with it.
+                    let _ = sender.send(upgrade);
+                }
+            });
+            if let Err(error) = result {
+                log::error!("the server stops: {error}");
+            }
+        };
+        let thread = thread::Builder::new().name("ws-accept".into());
+        thread.stack_size(crate::connection::STACK).spawn(accept)?;
+        Ok(Incoming {
+            server: self.clone(),
+            ready,
+        })
+    }
+
+    /// Stops: accepts nobody any more, refuses handshakes that are under way with 503, closes all
+    /// connections with 1001, and waits for their threads. Called from a handler, it does not wait
+    /// for that one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when threads are still busy after
+    /// [`Timeouts::close`](crate::Timeouts::close) and a second.
+    ///
+    /// # Blocking
+    ///
+    /// At most that long; without a close timeout until all threads are done.
+    pub fn shutdown(&self) -> Result<(), Error> {
+        let shared = &*self.shared;
+        shared.stop_accepting();
+        let timeout = shared.config.timeouts.close;
+        let connections = std::mem::take(&mut shared.lock().connections);
+        for connection in connections.iter().filter_map(Weak::upgrade) {
+            connection.close_without_waiting(CloseFrame {
+                code: CloseCode::GOING_AWAY,
+                reason: Text::default(),
+            });
+        }
+        shared.wait_for_threads(timeout.map(|timeout| Instant::now() + timeout + GRACE))
+    }
+
+    fn spawn<H>(&self, stream: TcpStream, handler: &Arc<H>)
+    where
+        H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+    {
+        let leave = Leave::enter(&self.shared);
+        let (shared, handler) = (Arc::clone(&self.shared), Arc::clone(handler));
+        let serve = move || {
+            let _leave = leave;
+            SERVES.set(true);
+            let upgrade = Upgrade::receive(stream, shared);
+            if let Err(error) = &upgrade {
+                log::debug!("refused an opening handshake: {error}");
+            }
+            handler(upgrade);
+        };
+        if let Err(e) = thread::Builder::new().name("ws-serve".into()).spawn(serve) {
+            log::warn!("no thread for a connection: {e}");
+            thread::sleep(SHORTAGE);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Notes an open connection, to be closed when the server stops.
+    fn enlist(&self, ws: &WebSocket) {
+        let mut state = self.lock();
+        if state.connections.len() >= state.prune_at {
+            state.connections.retain(|connection| connection.strong_count() > 0);
+            state.prune_at = (state.connections.len() * 2).max(64);
+        }
+        state.connections.push(Arc::downgrade(ws.connection()));
+    }
+
+    fn stop_accepting(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // This wakes `accept` on Linux; elsewhere a connection to ourselves does.
+        let woken = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if !cfg!(target_os = "linux") || woken.is_err() {
+            let _ = TcpStream::connect_timeout(&reachable(self.addr), SHORTAGE);
+        }
+    }
+
+    fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let mine = usize::from(SERVES.get());
+        let mut state = self.lock();
+        while state.threads > mine {
+            state = match deadline {
+                None => self.left.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Error::Timeout(Timeout::Close));
+                    }
+                    let result = self.left.wait_timeout(state, left);
+                    result.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+/// A wildcard address is reached through loopback.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
+
+/// Only a broken listener stops a server. A client that is gone again does not, and for a shortage
+/// it waits a little rather than spin.
+fn survive(error: io::Error) -> Result<(), Error> {
+    match error.kind() {
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected => return Err(error.into()),
+        _ => {
+            log::warn!("accepting failed: {error}");
+            thread::sleep(SHORTAGE);
+        }
+    }
+    Ok(())
+}
+
+/// Counts a connection's thread for as long as it lives.
+#[derive(Debug)]
+struct Leave(Arc<Shared>);
+
+impl Leave {
+    fn enter(shared: &Arc<Shared>) -> Self {
+        shared.lock().threads += 1;
+        Leave(Arc::clone(shared))
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.left.notify_all();
+    }
+}
+
+/// The iterator of [`Server::incoming`]. Dropping it stops the server from accepting.
+#[derive(Debug)]
+pub struct Incoming {
+    server: Server,
+    ready: Receiver<Upgrade>,
+}
+
+impl Iterator for Incoming {
+    type Item = Upgrade;
+
+    fn next(&mut self) -> Option<Upgrade> {
+        self.ready.recv().ok()
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.server.shared.stop_accepting();
+    }
+}

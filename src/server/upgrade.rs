@@ -1,0 +1,278 @@
+//! A client's request for a WebSocket, and the answer to it.
+
+use super::Shared;
+use crate::config::Config;
+use crate::connection::Opened;
+use crate::error::{Error, Misuse, Timeout};
+use crate::handshake::{self, HandshakeError, ServerHandshake};
+use crate::net::Transport;
+use crate::net::link::Link;
+use crate::protocol::Role;
+use crate::websocket::WebSocket;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a refused client may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A valid request for a WebSocket: look at it, then accept or reject. Dropped, it is rejected with
+/// 503.
+///
+/// # Examples
+///
+/// ```no_run
+/// use http::StatusCode;
+/// use wsync::{Server, Upgrade};
+///
+/// fn answer(upgrade: Upgrade) -> Result<(), wsync::Error> {
+///     if upgrade.origin() != Some("https://example.org") {
+///         return upgrade.reject(StatusCode::FORBIDDEN, "not from there\n");
+///     }
+///     upgrade.accept()?.send("welcome")?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Upgrade {
+    /// `None` once it was answered.
+    pending: Option<Pending>,
+    request: Request<()>,
+    server: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    link: Link,
+    rest: Vec<u8>,
+    deadline: Option<Instant>,
+}
+
+/// How to accept an [`Upgrade`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(upgrade: wsync::Upgrade) -> Result<(), wsync::Error> {
+/// use wsync::Accept;
+///
+/// let ws = upgrade.accept_with(Accept::new().subprotocol("chat.v2").header("X-Room", "7"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Accept {
+    subprotocol: Option<String>,
+    headers: HeaderMap,
+    config: Option<Config>,
+    misuse: Option<Misuse>,
+}
+
+impl Accept {
+    /// Without a subprotocol or headers of its own.
+    pub fn new() -> Self {
+        Accept::default()
+    }
+
+    /// Agrees on a subprotocol, which the client must have offered (RFC 6455 section 1.9).
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
+        self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// Adds a header to the response. Those of the handshake itself cannot be set.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        match (HeaderName::try_from(name.as_ref()), HeaderValue::from_str(value.as_ref())) {
+            (Ok(name), Ok(value)) => {
+                self.headers.append(name, value);
+            }
+            _ => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+
+    /// Sets limits, timeouts and the bounds of the queue for this connection. Defaults to those of
+    /// the server.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+}
+
+impl Upgrade {
+    /// TLS and the request, under one deadline; a client that asks wrongly is told so.
+    pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
+        stream.prepare()?;
+        let deadline = server.config.timeouts.open.map(|timeout| Instant::now() + timeout);
+        let mut link = Link::new(Arc::new(stream));
+        if let Some(tls) = &server.tls {
+            link.start_tls_server(tls, deadline)?;
+        }
+        let received = receive_request(&mut link, server.config.limits.head, deadline).and_then(|received| {
+            match server.is_stopping() {
+                true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
+                false => Ok(received),
+            }
+        });
+        match received {
+            Ok((request, rest)) => Ok(Upgrade {
+                pending: Some(Pending { link, rest, deadline }),
+                request,
+                server,
+            }),
+            Err(error) => {
+                if let Some(refusal) = refusal_for(&error) {
+                    refuse(&mut link, &refusal);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The request: path, query, headers.
+    pub fn request(&self) -> &Request<()> {
+        &self.request
+    }
+
+    /// The subprotocols that the client offers, the one it likes best first.
+    pub fn subprotocols(&self) -> Vec<&str> {
+        handshake::offered_subprotocols(&self.request)
+    }
+
+    /// The site whose script asks (RFC 6454). Browsers always tell it; other programs need not.
+    pub fn origin(&self) -> Option<&str> {
+        handshake::origin(&self.request)?.to_str().ok()
+    }
+
+    /// The client's address.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.pending.as_ref()?.link.transport().peer_addr()
+    }
+
+    /// Accepts, with the first subprotocol of the server's that the client offers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the client is gone or no thread can be had, [`Error::Timeout`] when it does
+    /// not read.
+    ///
+    /// # Blocking
+    ///
+    /// Until the response is with the operating system, at most
+    /// [`Timeouts::open`](crate::Timeouts::open) after the client came.
+    pub fn accept(self) -> Result<WebSocket, Error> {
+        let offered = self.subprotocols();
+        let common = self.server.subprotocols.iter().find(|ours| offered.contains(&ours.as_str()));
+        let accept = Accept {
+            subprotocol: common.cloned(),
+            ..Accept::default()
+        };
+        self.accept_with(accept)
+    }
+
+    /// Accepts with a subprotocol, headers or settings of this connection's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] for a subprotocol that was not offered or a header that cannot be set: the
+    /// client is rejected with 500 then. Else as [`accept`](Self::accept).
+    ///
+    /// # Blocking
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
+        let config = accept.config.unwrap_or_else(|| self.server.config.clone());
+        let checked = accept.misuse.map_or(Ok(()), Err).and_then(|()| config.check());
+        let response = checked
+            .and_then(|()| handshake::accept(&self.request, accept.subprotocol.as_deref(), &accept.headers))
+            .inspect_err(|_| self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b""))?;
+        let Some(mut pending) = self.pending.take() else {
+            return Err(Error::eof());
+        };
+        pending.link.write_all(&handshake::render_response(&response), pending.deadline)?;
+        let (transport, tls, decrypted) = pending.link.into_parts();
+        pending.rest.extend_from_slice(&decrypted);
+        let opened = Opened {
+            role: Role::Server,
+            config,
+            transport,
+            tls,
+            rest: pending.rest,
+        };
+        let request = std::mem::take(&mut self.request);
+        let ws = WebSocket::start(opened, request, response, accept.subprotocol)?;
+        self.server.enlist(&ws);
+        Ok(ws)
+    }
+
+    /// Answers with a status other than 101, and a body in plain text.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Response`] for a status that is no refusal: the client gets a 500 then.
+    ///
+    /// # Blocking
+    ///
+    /// Until the client has read it, at most a second.
+    pub fn reject(mut self, status: StatusCode, body: impl AsRef<[u8]>) -> Result<(), Error> {
+        if status.is_informational() {
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
+            return Err(Misuse::Response.into());
+        }
+        self.refuse(status, body.as_ref());
+        Ok(())
+    }
+
+    fn refuse(&mut self, status: StatusCode, body: &[u8]) {
+        if let Some(mut pending) = self.pending.take() {
+            log::debug!("rejected a client with {status}");
+            refuse(&mut pending.link, &handshake::refusal(status, &HeaderMap::new(), body));
+        }
+    }
+}
+
+impl Drop for Upgrade {
+    fn drop(&mut self) {
+        self.refuse(StatusCode::SERVICE_UNAVAILABLE, b"");
+    }
+}
+
+fn receive_request(link: &mut Link, head_limit: usize, deadline: Option<Instant>) -> Result<(Request<()>, Vec<u8>), Error> {
+    let mut handshake = ServerHandshake::new(head_limit);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if link.read(&mut bytes, deadline)? == 0 {
+            return Err(HandshakeError::Eof.into());
+        }
+        if let Some(received) = handshake.receive(&bytes)? {
+            return Ok(received);
+        }
+    }
+}
+
+/// What a client is told that asked wrongly or too slowly.
+fn refusal_for(error: &Error) -> Option<Vec<u8>> {
+    match error {
+        Error::Handshake(e) => e.refusal(),
+        Error::Timeout(Timeout::Open) => HandshakeError::Rejected(StatusCode::REQUEST_TIMEOUT).refusal(),
+        _ => None,
+    }
+}
+
+/// Writes the refusal and ends the connection so that the client can read it: closing a socket with
+/// unread bytes would reset it.
+fn refuse(link: &mut Link, refusal: &[u8]) {
+    let deadline = Instant::now() + FAREWELL;
+    if link.write_all(refusal, Some(deadline)).is_err() {
+        return;
+    }
+    let _ = link.transport().shutdown(Shutdown::Write);
+    let mut scrap = Vec::new();
+    while matches!(link.read(&mut scrap, Some(deadline)), Ok(1..)) && Instant::now() < deadline {
+        scrap.clear();
+    }
+}
