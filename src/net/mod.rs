@@ -1,1 +1,18 @@
 //! Sockets and TLS; no protocol.
+//!
+//! [`Transport`] is a socket that never blocks, [`link::Link`] drives one through the opening
+//! handshake, and `tls` turns bytes into bytes without ever touching a socket.
+
+pub(crate) mod link;
+mod poll;
+pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tls;
+mod transport;
+
+pub use tls::{TlsConfig, TlsVersion};
+pub(crate) use transport::tcp_transport;
+#[cfg(unix)]
+pub(crate) use transport::unix_transport;
+pub use transport::{Interest, Ready, Transport};

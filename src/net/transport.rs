@@ -1,0 +1,267 @@
+//! What a connection runs on: sockets that never block.
+
+use super::poll;
+use std::fmt;
+use std::io::{self, IoSlice, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A byte stream that never blocks, apart from [`wait`](Transport::wait).
+///
+/// A connection runs on one: a `TcpStream` or, on Unix, a `UnixStream`, both in non-blocking mode, or
+/// a stream of your own. One thread reads while another writes, and a third may shut it down, so all
+/// methods take `&self` and none may hold a lock while it waits.
+///
+/// [`ErrorKind::Interrupted`](io::ErrorKind::Interrupted) from `read` and `write` means "again".
+///
+/// # Examples
+///
+/// A stream that counts what it reads:
+///
+/// ```
+/// use std::io;
+/// use std::net::{Shutdown, TcpStream};
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use std::time::Instant;
+/// use wsync::{Interest, Ready, Transport};
+///
+/// #[derive(Debug)]
+/// struct Counted {
+///     stream: TcpStream, // after set_nonblocking(true)
+///     count: AtomicUsize,
+/// }
+///
+/// impl Transport for Counted {
+///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+///         let read = Transport::read(&self.stream, buffer)?;
+///         self.count.fetch_add(read, Ordering::Relaxed);
+///         Ok(read)
+///     }
+///     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+///         Transport::write(&self.stream, bytes)
+///     }
+///     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
+///         self.stream.wait(interest, deadline)
+///     }
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         self.stream.shutdown(how)
+///     }
+/// }
+/// ```
+pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// Reads what is there.
+    ///
+    /// `Ok(0)`, for a buffer that is not empty, is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there; any other error is final.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes as much as fits now.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing fits; any other error is final.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The same for several slices, in order. Defaults to a write of the first that is not empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Transport::write).
+    fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match slices.iter().find(|slice| !slice.is_empty()) {
+            Some(slice) => self.write(slice),
+            None => Ok(0),
+        }
+    }
+
+    /// Waits until the stream is ready for what is asked, and tells for what.
+    ///
+    /// An error or the end of the stream counts as ready for all that was asked, so that the read or
+    /// write that follows reports it. Ready is a hint: a read or write may still find
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Blocking
+    ///
+    /// Until something is ready, the deadline has passed (then nothing is ready; a deadline in the
+    /// past just looks), or `shutdown` in another thread wakes it. `None` sets no bound. Being
+    /// interrupted by a signal does not end it. With an interest in nothing, only the deadline, an error
+    /// or the end of both halves does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready>;
+
+    /// Shuts down one half of the stream or both.
+    ///
+    /// With [`Shutdown::Both`] every wait in progress must end, and soon: this is how a connection is
+    /// torn down from another thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system, such as [`NotConnected`](io::ErrorKind::NotConnected) when
+    /// the peer is gone already.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+
+    /// The address of the peer, if it has one. Defaults to `None`.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The address of this end, if it has one. Defaults to `None`.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// What to [wait](Transport::wait) for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Interest {
+    /// Bytes to read, or the end.
+    pub readable: bool,
+    /// Room for bytes to write.
+    pub writable: bool,
+}
+
+impl Interest {
+    /// Reading.
+    pub const READABLE: Interest = Interest {
+        readable: true,
+        writable: false,
+    };
+    /// Writing.
+    pub const WRITABLE: Interest = Interest {
+        readable: false,
+        writable: true,
+    };
+    /// Either.
+    pub const BOTH: Interest = Interest {
+        readable: true,
+        writable: true,
+    };
+}
+
+/// What a stream is ready for; nothing when the deadline passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Ready {
+    /// A read would not block.
+    pub readable: bool,
+    /// A write would not block.
+    pub writable: bool,
+}
+
+impl Ready {
+    /// Whether it is ready for anything.
+    pub fn any(self) -> bool {
+        self.readable || self.writable
+    }
+}
+
+/// Takes a connected socket: non-blocking, and without Nagle's algorithm. An error means that the
+/// peer is gone already.
+pub(crate) fn tcp_transport(stream: TcpStream) -> io::Result<Arc<dyn Transport>> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok(Arc::new(stream))
+}
+
+/// Takes a connected socket: non-blocking.
+#[cfg(unix)]
+pub(crate) fn unix_transport(stream: UnixStream) -> io::Result<Arc<dyn Transport>> {
+    stream.set_nonblocking(true)?;
+    Ok(Arc::new(stream))
+}
+
+macro_rules! socket_transport {
+    ($socket:ident { $($addresses:item)* }) => {
+        impl Transport for $socket {
+            fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                Read::read(&mut &*self, buffer)
+            }
+
+            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+                send::write(self, bytes)
+            }
+
+            fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                send::write_vectored(self, slices)
+            }
+
+            fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
+                poll::wait(self, interest, deadline)
+            }
+
+            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                $socket::shutdown(self, how)
+            }
+
+            $($addresses)*
+        }
+    };
+}
+
+socket_transport!(TcpStream {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        TcpStream::peer_addr(self).ok()
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        TcpStream::local_addr(self).ok()
+    }
+});
+
+#[cfg(unix)]
+socket_transport!(UnixStream {});
+
+/// std asks for no SIGPIPE on `write` of a TCP socket only: not on `write_vectored`, and on Unix
+/// sockets in newer versions only. A program that does not ignore the signal, such as one in C that
+/// loads a Rust library, would be killed by a peer that left.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+mod send {
+    use super::{IoSlice, io};
+    use rustix::fd::AsFd;
+    use rustix::net::{SendAncillaryBuffer, SendFlags};
+
+    /// What Linux takes in one call (`UIO_MAXIOV`); more is an error.
+    const MAX_SLICES: usize = 1024;
+
+    pub(super) fn write(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    pub(super) fn write_vectored(socket: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(rustix::net::sendmsg(
+            socket,
+            &slices[..slices.len().min(MAX_SLICES)],
+            &mut SendAncillaryBuffer::default(),
+            SendFlags::NOSIGNAL,
+        )?)
+    }
+}
+
+/// No SIGPIPE on Windows; on Apple's systems std turns it off for the sockets that it makes.
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+mod send {
+    use super::{IoSlice, io};
+    use std::io::Write;
+
+    pub(super) fn write<S>(socket: &S, bytes: &[u8]) -> io::Result<usize>
+    where
+        for<'a> &'a S: Write,
+    {
+        (&mut &*socket).write(bytes)
+    }
+
+    pub(super) fn write_vectored<S>(socket: &S, slices: &[IoSlice<'_>]) -> io::Result<usize>
+    where
+        for<'a> &'a S: Write,
+    {
+        (&mut &*socket).write_vectored(slices)
+    }
+}
