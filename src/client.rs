@@ -70,7 +70,10 @@ impl ClientBuilder {
             uri: uri.into(),
             headers: HeaderMap::new(),
             origin: None,
-            user_agent: Some(HeaderValue::from_static(concat!("wsync/", env!("CARGO_PKG_VERSION")))),
+            user_agent: Some(HeaderValue::from_static(concat!(
+                "wsync/",
+                env!("CARGO_PKG_VERSION")
+            ))),
             subprotocols: Vec::new(),
             config: Config::client(),
             tls: TlsConfig::client(),
@@ -171,7 +174,9 @@ impl ClientBuilder {
 
     fn value(&mut self, value: impl AsRef<str>) -> Option<HeaderValue> {
         let value = HeaderValue::from_str(value.as_ref());
-        value.inspect_err(|_| self.misuse = Some(Misuse::Header)).ok()
+        value
+            .inspect_err(|_| self.misuse = Some(Misuse::Header))
+            .ok()
     }
 
     fn start(&self) -> Result<(Target, Option<Instant>), Error> {
@@ -183,11 +188,20 @@ impl ClientBuilder {
         if target.is_secure() && !TlsConfig::is_available() {
             return Err(UriError::TlsUnavailable.into());
         }
-        let deadline = self.config.timeouts.open.map(|timeout| Instant::now() + timeout);
+        let deadline = self
+            .config
+            .timeouts
+            .open
+            .map(|timeout| Instant::now() + timeout);
         Ok((target, deadline))
     }
 
-    fn open(&self, transport: Arc<dyn Transport>, target: &Target, deadline: Option<Instant>) -> Result<WebSocket, Error> {
+    fn open(
+        &self,
+        transport: Arc<dyn Transport>,
+        target: &Target,
+        deadline: Option<Instant>,
+    ) -> Result<WebSocket, Error> {
         transport.prepare()?;
         let mut handshake = ClientHandshake::new(
             target,
@@ -205,14 +219,14 @@ impl ClientBuilder {
         }
         link.write_all(&handshake.request_bytes(), deadline)?;
         let mut agreed = exchange(&mut link, &mut handshake, deadline)?;
-        let (transport, tls, pending) = link.into_parts();
-        agreed.rest.extend_from_slice(&pending);
+        let parts = link.into_parts();
+        agreed.rest.extend_from_slice(&parts.pending);
         log::debug!("connected to {}:{}", target.host(), target.port());
         let opened = Opened {
             role: Role::Client,
             config: self.config.clone(),
-            transport,
-            tls,
+            transport: parts.transport,
+            tls: parts.tls,
             rest: agreed.rest,
         };
         let request = handshake.request().clone();
@@ -220,7 +234,11 @@ impl ClientBuilder {
     }
 }
 
-fn exchange(link: &mut Link, handshake: &mut ClientHandshake, deadline: Option<Instant>) -> Result<handshake::Opened, Error> {
+fn exchange(
+    link: &mut Link,
+    handshake: &mut ClientHandshake,
+    deadline: Option<Instant>,
+) -> Result<handshake::Opened, Error> {
     let mut bytes = Vec::new();
     loop {
         bytes.clear();

@@ -176,15 +176,14 @@ macro_rules! plain_error {
     ($name:ident, $variant:ident, { $($pattern:pat => $kind:literal, $($text:expr),+;)* }) => {
         impl $name {
             /// The variant as a short stable path.
+            #[allow(unused_variables)]
             pub fn kind(&self) -> &'static str {
                 match self { $($pattern => $kind,)* }
             }
         }
 
         impl fmt::Display for $name {
-            #[allow(unused_variables)]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                #[allow(unreachable_patterns)]
                 match self { $($pattern => write!(f, $($text),+),)* }
             }
         }

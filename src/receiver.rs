@@ -85,7 +85,9 @@ impl Receiver {
         match Instant::now().checked_add(timeout) {
             Some(deadline) => self.recv_deadline(deadline),
             // Longer than the clock goes.
-            None => self.recv().map_err(|RecvError(error)| RecvTimeoutError::Closed(error)),
+            None => self
+                .recv()
+                .map_err(|RecvError(error)| RecvTimeoutError::Closed(error)),
         }
     }
 
@@ -113,10 +115,13 @@ impl Receiver {
     /// [`TryRecvError::Empty`] when none is queued, or when one has only just come and another thread
     /// that waits in [`recv`](Self::recv) is about to take it. [`TryRecvError::Closed`] as `recv`.
     pub fn try_recv(&self) -> Result<Message, TryRecvError> {
-        self.connection().queue().try_take().map_err(|empty| match empty {
-            Empty::Now => TryRecvError::Empty,
-            Empty::ForEver => TryRecvError::Closed(self.end_error()),
-        })
+        self.connection()
+            .queue()
+            .try_take()
+            .map_err(|empty| match empty {
+                Empty::Now => TryRecvError::Empty,
+                Empty::ForEver => TryRecvError::Closed(self.end_error()),
+            })
     }
 
     /// Messages until the connection ends. An abnormal end is the last item; a normal one just ends
@@ -162,10 +167,16 @@ impl Receiver {
 
     /// The queue ends after `End` was set, so it is there.
     fn end_error(&self) -> Error {
-        self.connection().end().map_or_else(Error::eof, End::to_error)
+        self.connection()
+            .end()
+            .map_or_else(Error::eof, End::to_error)
     }
 
-    fn step(&self, taken: Result<Message, TryRecvError>, ended: &mut bool) -> Option<Result<Message, Error>> {
+    fn step(
+        &self,
+        taken: Result<Message, TryRecvError>,
+        ended: &mut bool,
+    ) -> Option<Result<Message, Error>> {
         if *ended {
             return None;
         }
@@ -190,7 +201,10 @@ impl Iterator for Iter<'_> {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let taken = self.receiver.recv().map_err(|RecvError(error)| TryRecvError::Closed(error));
+        let taken = self
+            .receiver
+            .recv()
+            .map_err(|RecvError(error)| TryRecvError::Closed(error));
         self.receiver.step(taken, &mut self.ended)
     }
 }
@@ -205,7 +219,8 @@ impl Iterator for TryIter<'_> {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.step(self.receiver.try_recv(), &mut self.ended)
+        self.receiver
+            .step(self.receiver.try_recv(), &mut self.ended)
     }
 }
 
@@ -219,7 +234,10 @@ impl Iterator for IntoIter {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let taken = self.receiver.recv().map_err(|RecvError(error)| TryRecvError::Closed(error));
+        let taken = self
+            .receiver
+            .recv()
+            .map_err(|RecvError(error)| TryRecvError::Closed(error));
         self.receiver.step(taken, &mut self.ended)
     }
 }

@@ -115,7 +115,10 @@ impl Sender {
     /// sender.send_all(["a", "b", "c"])?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
-    pub fn send_all<M: Into<Message>>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), SendError> {
+    pub fn send_all<M: Into<Message>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<(), SendError> {
         for message in messages {
             self.feed(message)?;
         }
@@ -192,7 +195,11 @@ impl Sender {
     /// assert!(closed.is_normal());
     /// # Ok::<(), wsync::Error>(())
     /// ```
-    pub fn close_with(&self, code: impl Into<CloseCode>, reason: impl Into<Text>) -> Result<Closed, Error> {
+    pub fn close_with(
+        &self,
+        code: impl Into<CloseCode>,
+        reason: impl Into<Text>,
+    ) -> Result<Closed, Error> {
         self.connection().close(CloseFrame::new(code, reason)?)
     }
 

@@ -339,7 +339,9 @@ impl Shared {
     fn enlist(&self, ws: &WebSocket) {
         let mut state = self.lock();
         if state.connections.len() >= state.prune_at {
-            state.connections.retain(|connection| connection.strong_count() > 0);
+            state
+                .connections
+                .retain(|connection| connection.strong_count() > 0);
             state.prune_at = (state.connections.len() * 2).max(64);
         }
         state.connections.push(Arc::downgrade(ws.connection()));
@@ -359,7 +361,10 @@ impl Shared {
         let mut state = self.lock();
         while state.threads > mine {
             state = match deadline {
-                None => self.left.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .left
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -389,7 +394,9 @@ fn reachable(mut addr: SocketAddr) -> SocketAddr {
 /// it waits a little rather than spin.
 fn survive(error: io::Error) -> Result<(), Error> {
     match error.kind() {
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted => {}
+        io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::Interrupted => {}
         io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected => return Err(error.into()),
         _ => {
             log::warn!("accepting failed: {error}");

@@ -95,7 +95,10 @@ impl WebSocket {
 
     /// Lets the last handle, when it is dropped, close with 1000 rather than 1001.
     pub(crate) fn close_normally_on_drop(&self) {
-        self.sender.handle.normal_on_drop.store(true, Ordering::Relaxed);
+        self.sender
+            .handle
+            .normal_on_drop
+            .store(true, Ordering::Relaxed);
     }
 
     /// The two halves. Either may go to another thread; the sender may be cloned.
@@ -161,7 +164,10 @@ impl WebSocket {
     /// # Blocking
     ///
     /// As [`Sender::send_all`].
-    pub fn send_all<M: Into<Message>>(&self, messages: impl IntoIterator<Item = M>) -> Result<(), SendError> {
+    pub fn send_all<M: Into<Message>>(
+        &self,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<(), SendError> {
         self.sender.send_all(messages)
     }
 
@@ -213,7 +219,11 @@ impl WebSocket {
     /// # Blocking
     ///
     /// As [`Sender::close_with`].
-    pub fn close_with(&self, code: impl Into<CloseCode>, reason: impl Into<Text>) -> Result<Closed, Error> {
+    pub fn close_with(
+        &self,
+        code: impl Into<CloseCode>,
+        reason: impl Into<Text>,
+    ) -> Result<Closed, Error> {
         self.sender.close_with(code, reason)
     }
 

@@ -56,7 +56,10 @@ impl Connection {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         while self.end.get().is_none() {
             ended = match deadline {
-                None => self.end_came.wait(ended).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .end_came
+                    .wait(ended)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {

@@ -46,7 +46,11 @@ impl Job {
     }
 
     /// Writes until all is written or the kernel takes no more.
-    pub(super) fn write(&mut self, transport: &dyn Transport, tls: Option<&Tls>) -> Result<Progress, Error> {
+    pub(super) fn write(
+        &mut self,
+        transport: &dyn Transport,
+        tls: Option<&Tls>,
+    ) -> Result<Progress, Error> {
         match tls {
             None => write(transport, &self.plain, &mut self.done),
             Some(tls) => self.write_encrypted(transport, tls),

@@ -17,6 +17,7 @@ use crate::net::{TlsSession, Transport};
 use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
 use job::Job;
+pub(crate) use send::Flush;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -85,7 +86,9 @@ pub(crate) struct End {
 impl End {
     /// What a call gets that needs an open connection.
     pub(crate) fn to_error(&self) -> Error {
-        self.error.clone().unwrap_or_else(|| Error::Closed(Arc::clone(&self.closed)))
+        self.error
+            .clone()
+            .unwrap_or_else(|| Error::Closed(Arc::clone(&self.closed)))
     }
 
     /// What ends an iteration: nothing after a normal close.
@@ -136,13 +139,11 @@ impl Connection {
             end_came: Condvar::new(),
         });
         let reader = reader::Reader::new(Arc::clone(&connection), producer, opened.rest);
-        let thread = thread::Builder::new().name("ws-read".into()).stack_size(STACK);
+        let thread = thread::Builder::new()
+            .name("ws-read".into())
+            .stack_size(STACK);
         thread.spawn(move || reader.run())?;
         Ok(connection)
-    }
-
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -190,7 +191,8 @@ impl Connection {
 impl SendPath {
     /// Whether bytes wait, for the socket or for the writer.
     fn has_pending(&self, tls: Option<&Tls>) -> bool {
-        let output = tls.is_some_and(|tls| tls.has_output.load(std::sync::atomic::Ordering::SeqCst));
+        let output =
+            tls.is_some_and(|tls| tls.has_output.load(std::sync::atomic::Ordering::SeqCst));
         output || !self.outbound.is_empty() || !self.job.is_done()
     }
 

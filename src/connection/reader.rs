@@ -1,7 +1,7 @@
 //! The reader thread: socket in, queue out. It never waits for writing.
 
-use super::read_buffer::ReadBuffer;
 use super::Connection;
+use super::read_buffer::ReadBuffer;
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
@@ -78,8 +78,17 @@ impl Reader {
             }
             Err(error) => self.say_goodbye(error),
         }
-        let Reader { connection, producer, mut socket, discarded, .. } = self;
-        let told = result.as_ref().err().is_none_or(|error| error.close_code().is_some());
+        let Reader {
+            connection,
+            producer,
+            mut socket,
+            discarded,
+            ..
+        } = self;
+        let told = result
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.close_code().is_some());
         connection.finish(result.err(), discarded);
         // Consumers learn from the end of the channel that there is an end to look at.
         drop(producer);
@@ -134,7 +143,10 @@ impl Reader {
                 Some(Event::Close(frame)) => {
                     log::debug!("received Close: {frame}");
                     let timeout = self.connection.config.timeouts.close;
-                    self.connection.lock_send().outbound.receive_close(frame, now, timeout);
+                    self.connection
+                        .lock_send()
+                        .outbound
+                        .receive_close(frame, now, timeout);
                     break Ok(true);
                 }
             }
@@ -201,7 +213,11 @@ impl Reader {
         loop {
             return match self.connection.transport.read(self.socket.space()) {
                 Ok(0) => Ok(Got::End),
-                Ok(n) => Ok(if self.socket.filled(n) { Got::Full } else { Got::Bytes }),
+                Ok(n) => Ok(if self.socket.filled(n) {
+                    Got::Full
+                } else {
+                    Got::Bytes
+                }),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Got::Nothing),
                 Err(e) => Err(e.into()),
@@ -226,7 +242,11 @@ impl Reader {
             self.flush();
         }
         // What came before a close_notify is taken first; the next read then tells of the end.
-        Ok(if ended? && self.plain.is_empty() { Got::End } else { got })
+        Ok(if ended? && self.plain.is_empty() {
+            Got::End
+        } else {
+            got
+        })
     }
 
     /// Writes frames of ours as far as the kernel takes them.
@@ -238,7 +258,11 @@ impl Reader {
     fn wait(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         let timeouts = &self.connection.config.timeouts;
-        let message = self.inbound.message_begun().zip(timeouts.message).map(|(begun, t)| begun + t);
+        let message = self
+            .inbound
+            .message_begun()
+            .zip(timeouts.message)
+            .map(|(begun, t)| begun + t);
         let close = self.connection.lock_send().outbound.deadline();
         for (deadline, which) in [(message, Timeout::Message), (close, Timeout::Close)] {
             if deadline.is_some_and(|deadline| deadline <= now) {
@@ -247,7 +271,11 @@ impl Reader {
         }
         let quiet = (self.socket.is_large() || self.plain.capacity() > 0).then(|| now + QUIET);
         let deadline = [message, close, quiet].into_iter().flatten().min();
-        let interest = if self.leftover { Interest::BOTH } else { Interest::READABLE };
+        let interest = if self.leftover {
+            Interest::BOTH
+        } else {
+            Interest::READABLE
+        };
         let ready = self.wait_for(interest, deadline)?;
         if !ready.any() && deadline == quiet {
             self.socket.shrink();
@@ -285,7 +313,10 @@ impl Reader {
             reason: reason(error).into(),
         };
         let now = Instant::now();
-        self.connection.lock_send().outbound.close(frame, now, Some(LINGER));
+        self.connection
+            .lock_send()
+            .outbound
+            .close(frame, now, Some(LINGER));
         self.settle(Some(now + FAREWELL));
     }
 

@@ -86,17 +86,29 @@ impl Connection {
             return Ok(());
         }
         let deadline = Deadline::new(self.config.timeouts.send).get();
-        self.write(path, 0, Patience::Until(deadline)).map(drop).map_err(|failed| failed.error)
+        self.write(path, 0, Patience::Until(deadline))
+            .map(drop)
+            .map_err(|failed| failed.error)
     }
 
-    fn send_control(&self, payload: &[u8], append: impl FnOnce(&mut SendPath)) -> Result<(), Error> {
+    fn send_control(
+        &self,
+        payload: &[u8],
+        append: impl FnOnce(&mut SendPath),
+    ) -> Result<(), Error> {
         if payload.len() > MAX_CONTROL {
             return Err(Misuse::ControlPayload(payload.len()).into());
         }
-        self.send_frame(Flush::Now, false, append).map_err(|failed| failed.error)
+        self.send_frame(Flush::Now, false, append)
+            .map_err(|failed| failed.error)
     }
 
-    fn send_frame(&self, flush: Flush, data: bool, append: impl FnOnce(&mut SendPath)) -> Result<(), Failed> {
+    fn send_frame(
+        &self,
+        flush: Flush,
+        data: bool,
+        append: impl FnOnce(&mut SendPath),
+    ) -> Result<(), Failed> {
         let mut deadline = Deadline::new(self.config.timeouts.send);
         let path = self.wait_for_turn(self.lock_send(), data, &mut deadline)?;
         self.append(path, flush, &mut deadline, append).map(drop)
@@ -114,7 +126,8 @@ impl Connection {
                 .and_then(|path| self.wait_for_turn(path, false, &mut deadline))
                 .and_then(|path| {
                     self.append(path, flush, &mut deadline, |path| {
-                        path.outbound.fragment(message.is_text(), n == 0, n + 1 == count, piece);
+                        path.outbound
+                            .fragment(message.is_text(), n == 0, n + 1 == count, piece);
                     })
                 })
                 .map_err(|failed| self.tear(failed, n > 0));
@@ -129,7 +142,11 @@ impl Connection {
     }
 
     /// Runs `then` under the lock, whether `result` still holds it or not.
-    fn lock_if(&self, result: Result<Path<'_>, Failed>, then: impl FnOnce(&mut SendPath)) -> Result<(), Failed> {
+    fn lock_if(
+        &self,
+        result: Result<Path<'_>, Failed>,
+        then: impl FnOnce(&mut SendPath),
+    ) -> Result<(), Failed> {
         match result {
             Ok(mut path) => {
                 then(&mut path);
@@ -156,7 +173,12 @@ impl Connection {
 
     /// Waits until a frame may be appended: the outbox has room, and for data no other message is
     /// in fragments.
-    fn wait_for_turn<'a>(&'a self, mut path: Path<'a>, data: bool, deadline: &mut Deadline) -> Result<Path<'a>, Failed> {
+    fn wait_for_turn<'a>(
+        &'a self,
+        mut path: Path<'a>,
+        data: bool,
+        deadline: &mut Deadline,
+    ) -> Result<Path<'a>, Failed> {
         loop {
             if let Some(error) = path.refusal() {
                 return Err(Failed { error, torn: false });
@@ -169,7 +191,10 @@ impl Connection {
             if !path.writing && path.has_pending(self.tls.as_ref()) {
                 // The writer left, and this thread was the one to take over.
                 let written = self.write(path, 0, Patience::Until(deadline.get()));
-                path = written.map_err(|failed| Failed { torn: false, ..failed })?;
+                path = written.map_err(|failed| Failed {
+                    torn: false,
+                    ..failed
+                })?;
                 continue;
             }
             path = self.wait(path, deadline.get()).ok_or(Failed {
@@ -180,7 +205,11 @@ impl Connection {
     }
 
     /// Waits for `turn`; `None` once the deadline has passed.
-    pub(super) fn wait<'a>(&self, mut path: Path<'a>, deadline: Option<Instant>) -> Option<Path<'a>> {
+    pub(super) fn wait<'a>(
+        &self,
+        mut path: Path<'a>,
+        deadline: Option<Instant>,
+    ) -> Option<Path<'a>> {
         path.waiting += 1;
         let mut passed = false;
         path = match deadline {
@@ -188,7 +217,10 @@ impl Connection {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 passed = left.is_zero();
-                self.turn.wait_timeout(path, left).unwrap_or_else(PoisonError::into_inner).0
+                self.turn
+                    .wait_timeout(path, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
         path.waiting -= 1;
@@ -218,7 +250,12 @@ impl Connection {
     ///
     /// Whatever is appended meanwhile is written too, each time under a new deadline; but once the
     /// caller's frame is out, the role goes to a thread that waits, if one does.
-    fn write<'a>(&'a self, mut path: Path<'a>, own: usize, patience: Patience) -> Result<Path<'a>, Failed> {
+    fn write<'a>(
+        &'a self,
+        mut path: Path<'a>,
+        own: usize,
+        patience: Patience,
+    ) -> Result<Path<'a>, Failed> {
         debug_assert!(!path.writing, "one writer at a time");
         path.writing = true;
         let mut job = std::mem::take(&mut path.job);
@@ -282,7 +319,13 @@ impl Connection {
 
     /// A write failed. If no byte of the caller's own frame has left, it is taken back; after a
     /// deadline the connection is then as good as before.
-    fn fail_write<'a>(&'a self, mut path: Path<'a>, mut job: Job, own: usize, error: Error) -> Result<Path<'a>, Failed> {
+    fn fail_write<'a>(
+        &'a self,
+        path: Path<'a>,
+        mut job: Job,
+        own: usize,
+        error: Error,
+    ) -> Result<Path<'a>, Failed> {
         let torn = job.done > own || own == job.plain.len();
         let timeout = matches!(error, Error::Timeout(_));
         if timeout && !torn && job.stands_at(own) && path.dead.is_none() {
@@ -322,7 +365,7 @@ impl Connection {
     pub(super) fn write_until(&self, path: Path<'_>, deadline: Option<Instant>) {
         if !path.writing && path.dead.is_none() {
             // A failure is in the end of the connection.
-            let _ = self.write(path, 0, Patience::Until(deadline));
+            drop(self.write(path, 0, Patience::Until(deadline)));
         }
     }
 }

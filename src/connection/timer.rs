@@ -35,7 +35,9 @@ fn start() -> Option<&'static Timer> {
         entries: Mutex::default(),
         changed: Condvar::new(),
     }));
-    let thread = thread::Builder::new().name("ws-timer".into()).stack_size(super::STACK);
+    let thread = thread::Builder::new()
+        .name("ws-timer".into())
+        .stack_size(super::STACK);
     match thread.spawn(|| timer.run()) {
         Ok(_) => Some(timer),
         Err(e) => {
@@ -62,9 +64,14 @@ impl Timer {
             });
             let next = entries.iter().map(|(deadline, _)| *deadline).min();
             entries = match next {
-                None => self.changed.wait(entries).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .changed
+                    .wait(entries)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(next) => {
-                    let result = self.changed.wait_timeout(entries, next.saturating_duration_since(now));
+                    let result = self
+                        .changed
+                        .wait_timeout(entries, next.saturating_duration_since(now));
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };

@@ -9,8 +9,7 @@ mod server;
 pub(crate) use client::{ClientHandshake, Opened, RequestOptions};
 pub use error::HandshakeError;
 pub(crate) use server::{
-    ServerHandshake, accept, offered_extensions, offered_subprotocols, origin, refusal,
-    render_response,
+    ServerHandshake, accept, offered_subprotocols, origin, refusal, render_response,
 };
 
 use http::HeaderMap;

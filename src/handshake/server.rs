@@ -118,11 +118,6 @@ pub(crate) fn offered_subprotocols(request: &Request<()>) -> Vec<&str> {
     parse_subprotocols(request.headers()).unwrap_or_default()
 }
 
-/// The lines in which the client offers extensions, in order, not parsed.
-pub(crate) fn offered_extensions(request: &Request<()>) -> impl Iterator<Item = &HeaderValue> {
-    request.headers().get_all(SEC_WEBSOCKET_EXTENSIONS).iter()
-}
-
 /// The site whose script asks; browsers send it, and do not let the script choose it.
 pub(crate) fn origin(request: &Request<()>) -> Option<&HeaderValue> {
     request.headers().get(ORIGIN)

@@ -28,6 +28,14 @@ pub(crate) struct LinkParts {
     pub(crate) pending: Vec<u8>,
 }
 
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Link {
     pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
         Link {

@@ -11,8 +11,6 @@ mod tests;
 pub(crate) mod tls;
 mod transport;
 
+pub(crate) use tls::TlsSession;
 pub use tls::{TlsConfig, TlsVersion};
-pub(crate) use transport::tcp_transport;
-#[cfg(unix)]
-pub(crate) use transport::unix_transport;
 pub use transport::{Interest, Ready, Transport};

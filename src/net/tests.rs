@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::tcp::connect;
-use super::transport::{Interest, Ready, Transport, tcp_transport};
+use super::transport::{Interest, Ready, Transport};
 use crate::error::{Error, Timeout};
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,6 +12,11 @@ use std::time::{Duration, Instant};
 
 type Socket = Arc<dyn Transport>;
 
+fn prepared(stream: impl Transport) -> std::sync::Arc<dyn Transport> {
+    stream.prepare().unwrap();
+    std::sync::Arc::new(stream)
+}
+
 fn streams() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -20,16 +25,13 @@ fn streams() -> (TcpStream, TcpStream) {
 
 fn sockets() -> (Socket, Socket) {
     let (one, other) = streams();
-    (tcp_transport(one).unwrap(), tcp_transport(other).unwrap())
+    (prepared(one), prepared(other))
 }
 
 #[cfg(unix)]
 fn unix_sockets() -> (Socket, Socket) {
     let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
-    (
-        super::unix_transport(one).unwrap(),
-        super::unix_transport(other).unwrap(),
-    )
+    (prepared(one), prepared(other))
 }
 
 /// Of each kind.
@@ -149,7 +151,7 @@ fn the_end_and_a_reset_count_as_ready() {
     socket2::SockRef::from(&other)
         .set_linger(Some(Duration::ZERO))
         .unwrap();
-    let one = tcp_transport(one).unwrap();
+    let one = prepared(one);
     drop(other);
     let ready = one.wait(Interest::BOTH, within(LATE)).unwrap();
     assert!(ready.readable && ready.writable);
@@ -242,7 +244,7 @@ fn a_deadline_in_the_past_is_a_timeout() {
 fn link() -> (Link, TcpStream) {
     let (one, other) = streams();
     other.set_read_timeout(Some(LATE)).unwrap();
-    (Link::new(tcp_transport(one).unwrap()), other)
+    (Link::new(prepared(one)), other)
 }
 
 #[test]

@@ -6,7 +6,6 @@ use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A byte stream that never blocks, apart from [`wait`](Transport::wait).
@@ -30,11 +29,14 @@ use std::time::Instant;
 ///
 /// #[derive(Debug)]
 /// struct Counted {
-///     stream: TcpStream, // after set_nonblocking(true)
+///     stream: TcpStream,
 ///     count: AtomicUsize,
 /// }
 ///
 /// impl Transport for Counted {
+///     fn prepare(&self) -> io::Result<()> {
+///         self.stream.prepare()
+///     }
 ///     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
 ///         let read = Transport::read(&self.stream, buffer)?;
 ///         self.count.fetch_add(read, Ordering::Relaxed);
@@ -52,6 +54,16 @@ use std::time::Instant;
 /// }
 /// ```
 pub trait Transport: Send + Sync + fmt::Debug + 'static {
+    /// Called once before all others: brings the stream into a state in which it does not block.
+    /// Defaults to nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system; they may mean that the peer is gone already.
+    fn prepare(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads what is there.
     ///
     /// `Ok(0)`, for a buffer that is not empty, is the end of the stream.
@@ -163,23 +175,8 @@ impl Ready {
     }
 }
 
-/// Takes a connected socket: non-blocking, and without Nagle's algorithm. An error means that the
-/// peer is gone already.
-pub(crate) fn tcp_transport(stream: TcpStream) -> io::Result<Arc<dyn Transport>> {
-    stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
-    Ok(Arc::new(stream))
-}
-
-/// Takes a connected socket: non-blocking.
-#[cfg(unix)]
-pub(crate) fn unix_transport(stream: UnixStream) -> io::Result<Arc<dyn Transport>> {
-    stream.set_nonblocking(true)?;
-    Ok(Arc::new(stream))
-}
-
 macro_rules! socket_transport {
-    ($socket:ident { $($addresses:item)* }) => {
+    ($socket:ident { $($own:item)* }) => {
         impl Transport for $socket {
             fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
                 Read::read(&mut &*self, buffer)
@@ -201,12 +198,18 @@ macro_rules! socket_transport {
                 $socket::shutdown(self, how)
             }
 
-            $($addresses)*
+            $($own)*
         }
     };
 }
 
 socket_transport!(TcpStream {
+    /// Non-blocking, and without Nagle's algorithm.
+    fn prepare(&self) -> io::Result<()> {
+        self.set_nonblocking(true)?;
+        self.set_nodelay(true)
+    }
+
     fn peer_addr(&self) -> Option<SocketAddr> {
         TcpStream::peer_addr(self).ok()
     }
@@ -217,7 +220,11 @@ socket_transport!(TcpStream {
 });
 
 #[cfg(unix)]
-socket_transport!(UnixStream {});
+socket_transport!(UnixStream {
+    fn prepare(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
+    }
+});
 
 /// std asks for no SIGPIPE on `write` of a TCP socket only: not on `write_vectored`, and on Unix
 /// sockets in newer versions only. A program that does not ignore the signal, such as one in C that

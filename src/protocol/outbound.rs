@@ -52,11 +52,6 @@ impl Outbound {
         &self.closed
     }
 
-    /// Whether both Close frames went.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.sent.is_some() && self.closed.received.is_some()
-    }
-
     /// When the closing handshake has to be over.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline

@@ -84,7 +84,10 @@ impl Accept {
     /// Adds a header to the response. Those of the handshake itself cannot be set.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        match (HeaderName::try_from(name.as_ref()), HeaderValue::from_str(value.as_ref())) {
+        match (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::from_str(value.as_ref()),
+        ) {
             (Ok(name), Ok(value)) => {
                 self.headers.append(name, value);
             }
@@ -106,20 +109,29 @@ impl Upgrade {
     /// TLS and the request, under one deadline; a client that asks wrongly is told so.
     pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
         stream.prepare()?;
-        let deadline = server.config.timeouts.open.map(|timeout| Instant::now() + timeout);
+        let deadline = server
+            .config
+            .timeouts
+            .open
+            .map(|timeout| Instant::now() + timeout);
         let mut link = Link::new(Arc::new(stream));
         if let Some(tls) = &server.tls {
             link.start_tls_server(tls, deadline)?;
         }
-        let received = receive_request(&mut link, server.config.limits.head, deadline).and_then(|received| {
-            match server.is_stopping() {
-                true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
-                false => Ok(received),
-            }
-        });
+        let received =
+            receive_request(&mut link, server.config.limits.head, deadline).and_then(|received| {
+                match server.is_stopping() {
+                    true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
+                    false => Ok(received),
+                }
+            });
         match received {
             Ok((request, rest)) => Ok(Upgrade {
-                pending: Some(Pending { link, rest, deadline }),
+                pending: Some(Pending {
+                    link,
+                    rest,
+                    deadline,
+                }),
                 request,
                 server,
             }),
@@ -165,7 +177,11 @@ impl Upgrade {
     /// [`Timeouts::open`](crate::Timeouts::open) after the client came.
     pub fn accept(self) -> Result<WebSocket, Error> {
         let offered = self.subprotocols();
-        let common = self.server.subprotocols.iter().find(|ours| offered.contains(&ours.as_str()));
+        let common = self
+            .server
+            .subprotocols
+            .iter()
+            .find(|ours| offered.contains(&ours.as_str()));
         let accept = Accept {
             subprotocol: common.cloned(),
             ..Accept::default()
@@ -185,21 +201,32 @@ impl Upgrade {
     /// As [`accept`](Self::accept).
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
         let config = accept.config.unwrap_or_else(|| self.server.config.clone());
-        let checked = accept.misuse.map_or(Ok(()), Err).and_then(|()| config.check());
+        let checked = accept
+            .misuse
+            .map_or(Ok(()), Err)
+            .and_then(|()| config.check());
         let response = checked
-            .and_then(|()| handshake::accept(&self.request, accept.subprotocol.as_deref(), &accept.headers))
+            .and_then(|()| {
+                handshake::accept(
+                    &self.request,
+                    accept.subprotocol.as_deref(),
+                    &accept.headers,
+                )
+            })
             .inspect_err(|_| self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b""))?;
         let Some(mut pending) = self.pending.take() else {
             return Err(Error::eof());
         };
-        pending.link.write_all(&handshake::render_response(&response), pending.deadline)?;
-        let (transport, tls, decrypted) = pending.link.into_parts();
-        pending.rest.extend_from_slice(&decrypted);
+        pending
+            .link
+            .write_all(&handshake::render_response(&response), pending.deadline)?;
+        let parts = pending.link.into_parts();
+        pending.rest.extend_from_slice(&parts.pending);
         let opened = Opened {
             role: Role::Server,
             config,
-            transport,
-            tls,
+            transport: parts.transport,
+            tls: parts.tls,
             rest: pending.rest,
         };
         let request = std::mem::take(&mut self.request);
@@ -229,7 +256,10 @@ impl Upgrade {
     fn refuse(&mut self, status: StatusCode, body: &[u8]) {
         if let Some(mut pending) = self.pending.take() {
             log::debug!("rejected a client with {status}");
-            refuse(&mut pending.link, &handshake::refusal(status, &HeaderMap::new(), body));
+            refuse(
+                &mut pending.link,
+                &handshake::refusal(status, &HeaderMap::new(), body),
+            );
         }
     }
 }
@@ -240,7 +270,11 @@ impl Drop for Upgrade {
     }
 }
 
-fn receive_request(link: &mut Link, head_limit: usize, deadline: Option<Instant>) -> Result<(Request<()>, Vec<u8>), Error> {
+fn receive_request(
+    link: &mut Link,
+    head_limit: usize,
+    deadline: Option<Instant>,
+) -> Result<(Request<()>, Vec<u8>), Error> {
     let mut handshake = ServerHandshake::new(head_limit);
     let mut bytes = Vec::new();
     loop {
@@ -258,7 +292,9 @@ fn receive_request(link: &mut Link, head_limit: usize, deadline: Option<Instant>
 fn refusal_for(error: &Error) -> Option<Vec<u8>> {
     match error {
         Error::Handshake(e) => e.refusal(),
-        Error::Timeout(Timeout::Open) => HandshakeError::Rejected(StatusCode::REQUEST_TIMEOUT).refusal(),
+        Error::Timeout(Timeout::Open) => {
+            HandshakeError::Rejected(StatusCode::REQUEST_TIMEOUT).refusal()
+        }
         _ => None,
     }
 }

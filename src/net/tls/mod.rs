@@ -141,6 +141,11 @@ impl TlsConfig {
         self.changed()
     }
 
+    /// Whether the build has a TLS library.
+    pub(crate) fn is_available() -> bool {
+        cfg!(feature = "native-tls")
+    }
+
     /// A session of a client with a server of this name, or of the name that was set in its place.
     pub(crate) fn client_session(&self, host: &str) -> Result<Box<dyn TlsSession>, Error> {
         let host = self.settings.server_name.as_deref().unwrap_or(host);
