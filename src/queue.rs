@@ -203,6 +203,9 @@ impl Queue {
     ) -> MutexGuard<'a, Front> {
         front.receiving = true;
         drop(front);
+        if self.paused.load(Ordering::SeqCst) {
+            self.wake_producer();
+        }
         let received = match deadline {
             None => self
                 .receiver
@@ -293,16 +296,21 @@ impl Producer {
 
     /// Waits until the queue is low, released, or the deadline has passed.
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
+        self.pause(deadline, |queue| queue.is_low() || queue.released.load(Ordering::SeqCst));
+    }
+
+    /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
+    pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
+        self.pause(Some(deadline), |queue| queue.len() == 0 && queue.lock().receiving);
+    }
+
+    fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
         let queue = &*self.queue;
-        let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
         queue.paused.store(true, Ordering::SeqCst);
-        while !queue.is_low() && !self.is_released() {
-            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            {
-                None => queue
-                    .resume
-                    .wait(room)
-                    .unwrap_or_else(PoisonError::into_inner),
+        let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
+        while !is_over(queue) {
+            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => queue.resume.wait(room).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
                 Some(left) => {
                     let result = queue.resume.wait_timeout(room, left);

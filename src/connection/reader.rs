@@ -308,6 +308,8 @@ impl Reader {
             return;
         };
         log::debug!("failing the connection with {code}: {error}");
+        // What came before is good: the application may answer it.
+        self.producer.wait_for_consumer(Instant::now() + FAREWELL);
         let frame = CloseFrame {
             code,
             reason: reason(error).into(),

@@ -36,7 +36,8 @@ pub(crate) struct RequestOptions {
 
 impl RequestOptions {
     /// Nothing added.
-    pub(crate) fn new(head_limit: usize) -> Self {
+    #[cfg(test)]
+    pub(super) fn new(head_limit: usize) -> Self {
         RequestOptions {
             headers: HeaderMap::new(),
             origin: None,

@@ -295,14 +295,6 @@ fn there_is_at_most_one_origin() {
 }
 
 #[test]
-fn offered_extensions_are_handed_on_as_they_came() {
-    let lines = "Sec-WebSocket-Extensions: a; b=\"c,d\"\r\nSec-WebSocket-Extensions: e";
-    let request = receive(&with_line(lines)).unwrap();
-    let extensions: Vec<_> = offered_extensions(&request).collect();
-    assert_eq!(extensions, ["a; b=\"c,d\"", "e"]);
-}
-
-#[test]
 fn a_response_carries_the_headers_of_the_application() {
     let request = receive(REQUEST).unwrap();
     let mut extra = HeaderMap::new();

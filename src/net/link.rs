@@ -50,10 +50,6 @@ impl Link {
         &self.transport
     }
 
-    pub(crate) fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
     /// Reads at least one byte, appends what there is, and returns how much. 0 is the end; over TLS
     /// only a close_notify is one, and a stream cut off is an `UnexpectedEof`.
     pub(crate) fn read(
