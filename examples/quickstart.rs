@@ -23,11 +23,19 @@ fn main() -> Result<(), Error> {
     while ws.len() < 5 {
         thread::sleep(Duration::from_millis(1));
     }
-    println!("client   sent 5 messages; {} echoes wait, {} bytes", ws.len(), ws.bytes());
+    println!(
+        "client   sent 5 messages; {} echoes wait, {} bytes",
+        ws.len(),
+        ws.bytes()
+    );
 
     for message in ws.iter().take(5) {
         let message = message?;
-        println!("client   received {:?}, {} more wait", message.as_text().unwrap_or("?"), ws.len());
+        println!(
+            "client   received {:?}, {} more wait",
+            message.as_text().unwrap_or("?"),
+            ws.len()
+        );
     }
     println!("client   closed: {}", ws.close()?);
 

@@ -39,6 +39,7 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
         receiver,
         front: Mutex::default(),
         turn: Condvar::new(),
+        receiving: AtomicBool::new(false),
         put: Tally::default(),
         taken: Tally::default(),
         bounds: config.clone(),
@@ -82,6 +83,8 @@ pub(crate) struct Queue {
     front: Mutex<Front>,
     /// Wakes consumers when the one on the channel has come back.
     turn: Condvar,
+    /// A consumer waits on the channel. Written under the lock of `front`.
+    receiving: AtomicBool,
     put: Tally,
     taken: Tally,
     bounds: QueueConfig,
@@ -96,8 +99,6 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Front {
     messages: VecDeque<Message>,
-    /// A consumer waits on the channel.
-    receiving: bool,
     /// Consumers that wait for `turn`.
     waiting: usize,
 }
@@ -132,7 +133,7 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Empty::Now);
             }
-            front = if front.receiving {
+            front = if self.receiving.load(Ordering::SeqCst) {
                 self.wait_for_turn(front, deadline)
             } else {
                 self.wait_for_batch(front, deadline)
@@ -148,7 +149,7 @@ impl Queue {
 
     fn next(&self, front: &mut Front) -> Result<Message, Empty> {
         if front.messages.is_empty() {
-            if front.receiving {
+            if self.receiving.load(Ordering::SeqCst) {
                 // Somebody waits for the next message, so none waits here; or it is on its way.
                 return Err(Empty::Now);
             }
@@ -198,10 +199,10 @@ impl Queue {
 
     fn wait_for_batch<'a>(
         &'a self,
-        mut front: MutexGuard<'a, Front>,
+        front: MutexGuard<'a, Front>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, Front> {
-        front.receiving = true;
+        self.receiving.store(true, Ordering::SeqCst);
         drop(front);
         if self.paused.load(Ordering::SeqCst) {
             self.wake_producer();
@@ -214,7 +215,7 @@ impl Queue {
             Some(deadline) => self.receiver.recv_deadline(deadline),
         };
         let mut front = self.lock();
-        front.receiving = false;
+        self.receiving.store(false, Ordering::SeqCst);
         // Nobody else fills `front` while a consumer is on the channel.
         match received {
             Ok(Batch::One(message)) => front.messages.push_back(message),
@@ -296,12 +297,16 @@ impl Producer {
 
     /// Waits until the queue is low, released, or the deadline has passed.
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
-        self.pause(deadline, |queue| queue.is_low() || queue.released.load(Ordering::SeqCst));
+        self.pause(deadline, |queue| {
+            queue.is_low() || queue.released.load(Ordering::SeqCst)
+        });
     }
 
     /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
     pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
-        self.pause(Some(deadline), |queue| queue.len() == 0 && queue.lock().receiving);
+        self.pause(Some(deadline), |queue| {
+            queue.len() == 0 && queue.receiving.load(Ordering::SeqCst)
+        });
     }
 
     fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
@@ -309,8 +314,12 @@ impl Producer {
         queue.paused.store(true, Ordering::SeqCst);
         let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
         while !is_over(queue) {
-            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => queue.resume.wait(room).unwrap_or_else(PoisonError::into_inner),
+            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            {
+                None => queue
+                    .resume
+                    .wait(room)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
                 Some(left) => {
                     let result = queue.resume.wait_timeout(room, left);

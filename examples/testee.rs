@@ -1,0 +1,352 @@
+//! cargo run --release --example testee -- serve 9002
+//!
+//! The library as conformance suites and load generators see it: an echo server, and clients. Every
+//! option sets one setting; the program adds no behaviour of its own.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+use wsync::{
+    ClientBuilder, Closed, Config, Error, Initiator, Message, Server, TlsConfig, WebSocket,
+};
+
+const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | recv [options] PORT
+       | send [options] PORT SIZE SECS | autobahn [options] URL
+  --mode recv            --batch                 --pause-ms N
+  --tls CERT.pem KEY.pem (serve)   --ca FILE.pem (client)   --tls-backend native-tls
+  --max-message N        --max-frame N           --max-fragments N      --max-head N
+  --open-timeout-ms N    --send-timeout-ms N     --close-timeout-ms N   --message-timeout-ms N
+  --queue-messages N     --queue-bytes N         --overflow block
+  --subprotocol S        --header 'Name: value' (client)";
+
+/// What the command line asks for.
+struct Options {
+    config: Config,
+    tls: Option<TlsConfig>,
+    subprotocols: Vec<String>,
+    headers: Vec<(String, String)>,
+    batch: bool,
+    pause: Duration,
+    arguments: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let command = words.next().unwrap_or_default();
+    let base = if command == "serve" {
+        Config::server()
+    } else {
+        Config::client()
+    };
+    let mut options = match parse(words, base) {
+        Ok(options) => options,
+        Err(what) => return usage(&what),
+    };
+    let arguments = std::mem::take(&mut options.arguments);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match (command.as_str(), arguments.as_slice()) {
+        ("serve", [port]) => serve(port, options),
+        ("echo", [url]) => echo_client(&options, url),
+        ("recv", [port]) => receive(&options, &local(port)),
+        ("send", [port, size, secs]) => match (size.parse(), secs.parse()) {
+            (Ok(size), Ok(secs)) => send(&options, &local(port), size, secs),
+            _ => usage("SIZE and SECS are numbers"),
+        },
+        ("autobahn", [url]) => autobahn(&options, url.trim_end_matches('/')),
+        _ => usage("no such command"),
+    }
+}
+
+fn usage(what: &str) -> ExitCode {
+    eprintln!("{what}\n{USAGE}");
+    ExitCode::from(2)
+}
+
+fn local(port: &str) -> String {
+    format!("ws://127.0.0.1:{port}/")
+}
+
+fn parse(mut words: impl Iterator<Item = String>, config: Config) -> Result<Options, String> {
+    let mut options = Options {
+        config,
+        tls: None,
+        subprotocols: Vec::new(),
+        headers: Vec::new(),
+        batch: false,
+        pause: Duration::ZERO,
+        arguments: Vec::new(),
+    };
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--") {
+            None => options.arguments.push(word),
+            Some("batch") => options.batch = true,
+            Some(name) => {
+                let mut value = || words.next().ok_or(format!("--{name} needs a value"));
+                match name {
+                    "tls" => {
+                        let (chain, key) = (read(&value()?)?, read(&value()?)?);
+                        options.tls = Some(TlsConfig::server(&chain, &key).map_err(text)?);
+                    }
+                    name => set(&mut options, name, value()?)?,
+                }
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
+    let number = || {
+        value
+            .parse::<usize>()
+            .map_err(|_| format!("--{name} needs a number"))
+    };
+    let millis = || number().map(|n| (n > 0).then(|| Duration::from_millis(n as u64)));
+    let Config {
+        limits,
+        timeouts,
+        queue,
+        ..
+    } = &mut options.config;
+    match name {
+        "max-message" => limits.message = number()?,
+        "max-frame" => limits.frame = number()?,
+        "max-fragments" => limits.fragments = number()?,
+        "max-head" => limits.head = number()?,
+        "open-timeout-ms" => timeouts.open = millis()?,
+        "send-timeout-ms" => timeouts.send = millis()?,
+        "close-timeout-ms" => timeouts.close = millis()?,
+        "message-timeout-ms" => timeouts.message = millis()?,
+        "queue-messages" => queue.messages = number()?,
+        "queue-bytes" => queue.bytes = number()?,
+        "pause-ms" => options.pause = millis()?.unwrap_or_default(),
+        "subprotocol" => options.subprotocols.push(value),
+        "header" => {
+            let (name, value) = value
+                .split_once(':')
+                .ok_or("--header needs 'Name: value'")?;
+            options
+                .headers
+                .push((name.trim().into(), value.trim().into()));
+        }
+        "ca" => {
+            let tls = TlsConfig::client().add_root_certificate_pem(&read(&value)?);
+            options.tls = Some(tls.map_err(text)?);
+        }
+        "mode" if value == "recv" => {}
+        "overflow" if value == "block" => {}
+        "tls-backend" if value == "native-tls" => {}
+        _ => return Err(format!("--{name} {value}: there is no such setting")),
+    }
+    Ok(())
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("{path}: {e}"))
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+fn connect(options: &Options, url: &str) -> Result<WebSocket, Error> {
+    let mut builder = ClientBuilder::new(url).config(options.config.clone());
+    if let Some(tls) = &options.tls {
+        builder = builder.tls(tls.clone());
+    }
+    for (name, value) in &options.headers {
+        builder = builder.header(name, value);
+    }
+    for subprotocol in &options.subprotocols {
+        builder = builder.subprotocol(subprotocol);
+    }
+    builder.connect()
+}
+
+fn serve(port: &str, options: Options) -> ExitCode {
+    let mut builder = Server::builder().config(options.config.clone());
+    if let Some(tls) = &options.tls {
+        builder = builder.tls(tls.clone());
+    }
+    for subprotocol in &options.subprotocols {
+        builder = builder.subprotocol(subprotocol);
+    }
+    let server = match builder.bind(format!("127.0.0.1:{port}")) {
+        Ok(server) => server,
+        Err(error) => return usage(&error.to_string()),
+    };
+    println!("listening {}", server.local_addr());
+    let result = server.serve_upgrades(move |upgrade| match upgrade.and_then(|u| u.accept()) {
+        Ok(ws) => drop(echo(&ws, &options)),
+        Err(error) => println!(
+            "{{\"event\":\"refused\",\"status\":{},\"error\":\"{}\"}}",
+            status(&error),
+            error.kind()
+        ),
+    });
+    result.map_or(ExitCode::from(1), |()| ExitCode::SUCCESS)
+}
+
+/// The status of an opening handshake that failed.
+fn status(error: &Error) -> String {
+    let status = match error {
+        Error::Handshake(e) => e
+            .status()
+            .or(e.response().map(|response| response.status())),
+        Error::Timeout(_) => Some(http::StatusCode::REQUEST_TIMEOUT),
+        _ => None,
+    };
+    status.map_or("null".into(), |status| status.as_u16().to_string())
+}
+
+/// Echoes until the connection ends, reports how, and returns whether normally.
+fn echo(ws: &WebSocket, options: &Options) -> bool {
+    let (mut messages, mut bytes) = (0u64, 0u64);
+    thread::sleep(options.pause);
+    let error = loop {
+        let message = match ws.recv() {
+            Ok(message) => message,
+            Err(error) => break Error::from(error),
+        };
+        messages += 1;
+        bytes += message.len() as u64;
+        let sent = match options.batch {
+            false => ws.send(message).map_err(Error::from),
+            true => answer_all(ws, message, &mut messages, &mut bytes),
+        };
+        // A failed send says little of why: the queue does, once it is empty.
+        if sent.is_err() {
+            continue;
+        }
+    };
+    let closed = ws.closed().unwrap_or_default();
+    report(&closed, &error, messages, bytes);
+    matches!(error, Error::Closed(_)) && closed.is_normal()
+}
+
+/// Answers the message and all that are queued behind it with one flush.
+fn answer_all(
+    ws: &WebSocket,
+    first: Message,
+    messages: &mut u64,
+    bytes: &mut u64,
+) -> Result<(), Error> {
+    ws.feed(first)?;
+    for message in ws.try_iter() {
+        let message = message?;
+        *messages += 1;
+        *bytes += message.len() as u64;
+        ws.feed(message)?;
+    }
+    ws.flush()
+}
+
+fn report(closed: &Closed, error: &Error, messages: u64, bytes: u64) {
+    let code = |frame: &Option<wsync::CloseFrame>| match frame {
+        Some(frame) => u16::from(frame.code).to_string(),
+        None => "null".into(),
+    };
+    let initiator = match closed.initiator {
+        Some(Initiator::Local) => "\"local\"",
+        Some(Initiator::Remote) => "\"remote\"",
+        None => "null",
+    };
+    let error = match error {
+        Error::Closed(_) => "null".into(),
+        error => format!("\"{}\"", error.kind()),
+    };
+    println!(
+        "{{\"event\":\"closed\",\"received\":{},\"sent\":{},\"initiator\":{initiator},\
+         \"error\":{error},\"messages\":{messages},\"bytes\":{bytes}}}",
+        code(&closed.received),
+        code(&closed.sent),
+    );
+}
+
+fn not_connected(error: &Error) -> ExitCode {
+    println!(
+        "{{\"event\":\"connect_error\",\"error\":\"{}\",\"status\":{}}}",
+        error.kind(),
+        status(error)
+    );
+    ExitCode::from(1)
+}
+
+fn echo_client(options: &Options, url: &str) -> ExitCode {
+    match connect(options, url) {
+        Err(error) => not_connected(&error),
+        Ok(ws) if echo(&ws, options) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(3),
+    }
+}
+
+fn receive(options: &Options, url: &str) -> ExitCode {
+    let ws = match connect(options, url) {
+        Ok(ws) => ws,
+        Err(error) => return not_connected(&error),
+    };
+    thread::sleep(options.pause);
+    let mut count = 0u64;
+    let mut normal = true;
+    for message in &ws {
+        match message {
+            Ok(_) => count += 1,
+            Err(_) => normal = false,
+        }
+    }
+    println!("{{\"count\":{count}}}");
+    ExitCode::from(if normal { 0 } else { 3 })
+}
+
+fn send(options: &Options, url: &str, size: usize, secs: f64) -> ExitCode {
+    let ws = match connect(options, url) {
+        Ok(ws) => ws,
+        Err(error) => return not_connected(&error),
+    };
+    let message = Message::from(vec![b'x'; size]);
+    let end = Instant::now() + Duration::from_secs_f64(secs);
+    let mut count = 0u64;
+    while Instant::now() < end {
+        for _ in 0..64 {
+            let sent = match options.batch {
+                true => ws.feed(message.clone()),
+                false => ws.send(message.clone()),
+            };
+            if let Err(error) = sent {
+                eprintln!("{error}");
+                return ExitCode::from(3);
+            }
+            count += 1;
+        }
+    }
+    let closed = ws.close();
+    println!("{{\"count\":{count}}}");
+    ExitCode::from(if closed.is_ok_and(|closed| closed.is_normal()) {
+        0
+    } else {
+        3
+    })
+}
+
+/// The client under test of Autobahn's fuzzing server.
+fn autobahn(options: &Options, url: &str) -> ExitCode {
+    let count = connect(options, &format!("{url}/getCaseCount"))
+        .and_then(|ws| Ok(ws.recv()?))
+        .map(|message| message.as_text().and_then(|text| text.parse::<u32>().ok()));
+    let count = match count {
+        Ok(Some(count)) => count,
+        Ok(None) => return usage("not a fuzzing server"),
+        Err(error) => return not_connected(&error),
+    };
+    for case in 1..=count {
+        match connect(options, &format!("{url}/runCase?case={case}&agent=wsync")) {
+            Ok(ws) => drop(echo(&ws, options)),
+            Err(error) => drop(not_connected(&error)),
+        }
+    }
+    match connect(options, &format!("{url}/updateReports?agent=wsync")) {
+        Ok(ws) => drop(ws.recv()),
+        Err(error) => return not_connected(&error),
+    }
+    ExitCode::SUCCESS
+}
