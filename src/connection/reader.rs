@@ -7,6 +7,7 @@ use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
 use crate::protocol::{Event, Inbound, Role};
 use crate::queue::Producer;
+use bytes::Bytes;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
@@ -136,7 +137,7 @@ impl Reader {
                 None => break Ok(false),
                 Some(Event::Message(message)) => self.queue(message),
                 Some(Event::Ping(payload)) => {
-                    self.connection.lock_send().outbound.answer(payload);
+                    self.connection.answer(payload);
                     answered = true;
                 }
                 Some(Event::Pong(_)) => {}
@@ -344,6 +345,12 @@ impl Reader {
 }
 
 impl Connection {
+    fn answer(&self, ping: Bytes) {
+        let mut path = self.lock_send();
+        let stalled = path.writing || !path.job.is_done();
+        path.outbound.answer(ping, stalled);
+    }
+
     /// Waits until nobody writes. False when the deadline came first.
     fn wait_for_writer(&self, deadline: Option<Instant>) -> bool {
         let mut path = self.lock_send();

@@ -90,11 +90,16 @@ impl Outbound {
         self.control(Control::Pong, payload);
     }
 
-    /// Answers a ping, instead of an earlier one whose answer still waits.
-    pub(crate) fn answer(&mut self, ping: Bytes) {
-        if self.closed.sent.is_none() {
-            self.pong = Some(ping);
+    /// Answers a ping. While the writer is `stalled` only the newest ping gets its answer (section
+    /// 5.5.3), so that a peer that does not read cannot pile up pongs.
+    pub(crate) fn answer(&mut self, ping: Bytes, stalled: bool) {
+        if self.closed.sent.is_some() {
+            return;
         }
+        if !stalled {
+            self.settle_pong();
+        }
+        self.pong = Some(ping);
     }
 
     /// Starts the closing handshake, unless it is under way.
