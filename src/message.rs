@@ -62,6 +62,11 @@ impl Message {
         }
     }
 
+    /// The payload, shared.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        self.clone().into_bytes()
+    }
+
     /// The payload, without copying it.
     pub fn into_bytes(self) -> Bytes {
         match self {

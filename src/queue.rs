@@ -2,17 +2,16 @@
 //! it, and the consumers in front of it.
 //!
 //! What one read brought travels through the channel as one [`Batch`]. Consumers share `front`, the
-//! batch that is being taken; the lock around it is never held while anybody waits. One consumer at
-//! a time waits on the channel, the others on `turn`.
+//! batch that is being taken; the lock around it is never held while anybody waits.
 //!
 //! The counters need no read-modify-write: the producer alone writes `put`, and `taken` is written
 //! under the lock of `front`.
 
 use crate::config::QueueConfig;
 use crate::message::Message;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -38,18 +37,19 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
     let queue = Arc::new(Queue {
         receiver,
         front: Mutex::default(),
-        turn: Condvar::new(),
-        receiving: AtomicBool::new(false),
+        arrived: Condvar::new(),
+        waiting: AtomicUsize::new(0),
         put: Tally::default(),
         taken: Tally::default(),
         bounds: config.clone(),
         paused: AtomicBool::new(false),
         released: AtomicBool::new(false),
+        ended: AtomicBool::new(false),
         room: Mutex::new(()),
         resume: Condvar::new(),
     });
     let producer = Producer {
-        sender,
+        sender: Some(sender),
         queue: Arc::clone(&queue),
         batch: VecDeque::new(),
         batch_bytes: 0,
@@ -76,15 +76,17 @@ impl Tally {
     }
 }
 
+type Front<'a> = MutexGuard<'a, VecDeque<Message>>;
+
 /// What consumers share.
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: Receiver<Batch>,
-    front: Mutex<Front>,
-    /// Wakes consumers when the one on the channel has come back.
-    turn: Condvar,
-    /// A consumer waits on the channel. Written under the lock of `front`.
-    receiving: AtomicBool,
+    front: Mutex<VecDeque<Message>>,
+    /// Wakes consumers.
+    arrived: Condvar,
+    /// Consumers that wait for `arrived`. Written under the lock of `front`.
+    waiting: AtomicUsize,
     put: Tally,
     taken: Tally,
     bounds: QueueConfig,
@@ -92,15 +94,10 @@ pub(crate) struct Queue {
     paused: AtomicBool,
     /// The bounds stop nobody any more.
     released: AtomicBool,
+    /// The producer is gone.
+    ended: AtomicBool,
     room: Mutex<()>,
     resume: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Front {
-    messages: VecDeque<Message>,
-    /// Consumers that wait for `turn`.
-    waiting: usize,
 }
 
 impl Queue {
@@ -133,11 +130,7 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Empty::Now);
             }
-            front = if self.receiving.load(Ordering::SeqCst) {
-                self.wait_for_turn(front, deadline)
-            } else {
-                self.wait_for_batch(front, deadline)
-            };
+            front = self.wait(front, deadline);
         }
     }
 
@@ -147,23 +140,19 @@ impl Queue {
         self.wake_producer();
     }
 
-    fn next(&self, front: &mut Front) -> Result<Message, Empty> {
-        if front.messages.is_empty() {
-            if self.receiving.load(Ordering::SeqCst) {
-                // Somebody waits for the next message, so none waits here; or it is on its way.
-                return Err(Empty::Now);
-            }
+    fn next(&self, front: &mut VecDeque<Message>) -> Result<Message, Empty> {
+        if front.is_empty() {
             match self.receiver.try_recv() {
                 Ok(Batch::One(message)) => return Ok(self.taken(message)),
-                Ok(Batch::Many(messages)) => front.messages = messages,
+                Ok(Batch::Many(messages)) => *front = messages,
                 Err(TryRecvError::Empty) => return Err(Empty::Now),
                 Err(TryRecvError::Disconnected) => return Err(Empty::ForEver),
             }
         }
-        let message = front.messages.pop_front().ok_or(Empty::Now)?;
-        if front.messages.is_empty() {
+        let message = front.pop_front().ok_or(Empty::Now)?;
+        if front.is_empty() {
             // A burst's buffer is not kept.
-            front.messages = VecDeque::new();
+            *front = VecDeque::new();
         }
         Ok(self.taken(message))
     }
@@ -176,59 +165,45 @@ impl Queue {
         message
     }
 
-    fn wait_for_turn<'a>(
-        &self,
-        mut front: MutexGuard<'a, Front>,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'a, Front> {
-        front.waiting += 1;
-        front = match deadline {
+    /// Waits for `arrived`. The producer looks at `waiting` after it has sent, and this thread looks
+    /// at the channel after it has announced itself: one of them sees the other.
+    fn wait<'a>(&self, front: Front<'a>, deadline: Option<Instant>) -> Front<'a> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if self.paused.load(Ordering::SeqCst) {
+            self.wake_producer();
+        }
+        let front = match deadline {
+            _ if !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst) => front,
             None => self
-                .turn
+                .arrived
                 .wait(front)
                 .unwrap_or_else(PoisonError::into_inner),
             Some(deadline) => {
                 let timeout = deadline.saturating_duration_since(Instant::now());
-                let result = self.turn.wait_timeout(front, timeout);
+                let result = self.arrived.wait_timeout(front, timeout);
                 result.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        front.waiting -= 1;
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         front
     }
 
-    fn wait_for_batch<'a>(
-        &'a self,
-        front: MutexGuard<'a, Front>,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'a, Front> {
-        self.receiving.store(true, Ordering::SeqCst);
-        drop(front);
-        if self.paused.load(Ordering::SeqCst) {
-            self.wake_producer();
+    /// Wakes consumers after messages were sent, or after the end.
+    fn wake_consumers(&self, all: bool) {
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return;
         }
-        let received = match deadline {
-            None => self
-                .receiver
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => self.receiver.recv_deadline(deadline),
-        };
-        let mut front = self.lock();
-        self.receiving.store(false, Ordering::SeqCst);
-        // Nobody else fills `front` while a consumer is on the channel.
-        match received {
-            Ok(Batch::One(message)) => front.messages.push_back(message),
-            Ok(Batch::Many(messages)) => front.messages = messages,
-            Err(_) => {}
+        // Whoever has announced itself and not yet gone to sleep holds this lock.
+        drop(self.lock());
+        match all {
+            true => self.arrived.notify_all(),
+            false => self.arrived.notify_one(),
         }
-        if front.waiting > 0 {
-            self.turn.notify_all();
-        }
-        front
     }
 
-    fn lock(&self) -> MutexGuard<'_, Front> {
+    fn lock(&self) -> Front<'_> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -250,7 +225,8 @@ impl Queue {
 /// The reader's end.
 #[derive(Debug)]
 pub(crate) struct Producer {
-    sender: Sender<Batch>,
+    /// `None` once it ended.
+    sender: Option<Sender<Batch>>,
     queue: Arc<Queue>,
     /// What the current read brought so far.
     batch: VecDeque<Message>,
@@ -258,6 +234,11 @@ pub(crate) struct Producer {
 }
 
 impl Producer {
+    /// Messages in the batch.
+    pub(crate) fn batch_len(&self) -> usize {
+        self.batch.len()
+    }
+
     /// Adds a message to the batch.
     pub(crate) fn push(&mut self, message: Message) {
         self.batch_bytes += message.len();
@@ -286,8 +267,11 @@ impl Producer {
         self.queue
             .put
             .add(messages, std::mem::take(&mut self.batch_bytes));
-        // The queue holds a receiver, so the channel is connected.
-        let _ = self.sender.send(batch);
+        if let Some(sender) = &self.sender {
+            // The queue holds a receiver, so the channel is connected.
+            let _ = sender.send(batch);
+        }
+        self.queue.wake_consumers(messages > 1);
     }
 
     /// Whether the bounds stop nobody any more.
@@ -305,7 +289,7 @@ impl Producer {
     /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
     pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
         self.pause(Some(deadline), |queue| {
-            queue.len() == 0 && queue.receiving.load(Ordering::SeqCst)
+            queue.len() == 0 && queue.waiting.load(Ordering::SeqCst) > 0
         });
     }
 
@@ -328,6 +312,14 @@ impl Producer {
             };
         }
         queue.paused.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.queue.ended.store(true, Ordering::SeqCst);
+        self.queue.wake_consumers(true);
     }
 }
 

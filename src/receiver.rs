@@ -52,8 +52,7 @@ impl Receiver {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn recv(&self) -> Result<Message, RecvError> {
-        let taken = self.connection().queue().take(None);
-        taken.map_err(|_| RecvError(self.end_error()))
+        self.take(None).map_err(|_| RecvError(self.end_error()))
     }
 
     /// The next message, if it comes in time. A timeout of zero takes what is there.
@@ -101,8 +100,7 @@ impl Receiver {
     ///
     /// Until the deadline at most.
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
-        let taken = self.connection().queue().take(Some(deadline));
-        taken.map_err(|empty| match empty {
+        self.take(Some(deadline)).map_err(|empty| match empty {
             Empty::Now => RecvTimeoutError::Timeout,
             Empty::ForEver => RecvTimeoutError::Closed(self.end_error()),
         })
@@ -163,6 +161,18 @@ impl Receiver {
     /// How the connection ended, once it has. Messages may still be queued.
     pub fn closed(&self) -> Option<Closed> {
         self.handle.closed()
+    }
+
+    /// Before it waits, it writes what the answers to earlier messages have left in the outbox.
+    fn take(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
+        let connection = self.connection();
+        match connection.queue().try_take() {
+            Err(Empty::Now) => {
+                connection.write_deferred();
+                connection.queue().take(deadline)
+            }
+            result => result,
+        }
     }
 
     /// The queue ends after `End` was set, so it is there.

@@ -3,11 +3,15 @@
 use super::Tls;
 use crate::error::Error;
 use crate::net::Transport;
-use std::io;
+use crate::protocol::Frames;
+use std::io::{self, IoSlice};
 use std::sync::PoisonError;
 
 /// How much is encrypted before it is written.
 const PIECE: usize = 64 << 10;
+
+/// Pieces that one system call takes.
+const SLICES: usize = 16;
 
 /// Capacity that an idle connection keeps.
 const KEEP: usize = 16 << 10;
@@ -18,7 +22,7 @@ const KEEP: usize = 16 << 10;
 /// TLS made them.
 #[derive(Debug, Default)]
 pub(super) struct Job {
-    pub(super) plain: Vec<u8>,
+    pub(super) plain: Frames,
     /// Bytes of `plain` that are written, or encrypted.
     pub(super) done: usize,
     cipher: Vec<u8>,
@@ -52,7 +56,7 @@ impl Job {
         tls: Option<&Tls>,
     ) -> Result<Progress, Error> {
         match tls {
-            None => write(transport, &self.plain, &mut self.done),
+            None => write_frames(transport, &self.plain, &mut self.done),
             Some(tls) => self.write_encrypted(transport, tls),
         }
     }
@@ -64,12 +68,13 @@ impl Job {
             }
             self.cipher.clear();
             self.written = 0;
-            let end = self.plain.len().min(self.done + PIECE);
+            let piece = self.plain.pieces(self.done).next().unwrap_or_default();
+            let piece = &piece[..piece.len().min(PIECE)];
             let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
-            session.send(&self.plain[self.done..end])?;
+            session.send(piece)?;
             session.take_output(&mut self.cipher);
             drop(session);
-            self.done = end;
+            self.done += piece.len();
             if self.cipher.is_empty() {
                 return Ok(Progress::Done);
             }
@@ -87,23 +92,56 @@ impl Job {
 
     /// Gives back what a large message needed.
     pub(super) fn shrink(&mut self) {
-        for buffer in [&mut self.plain, &mut self.cipher] {
-            if buffer.capacity() > KEEP && buffer.is_empty() {
-                *buffer = Vec::new();
-            }
+        self.plain.shrink(KEEP);
+        if self.cipher.is_empty() && self.cipher.capacity() > KEEP {
+            self.cipher = Vec::new();
         }
     }
 }
 
-fn write(transport: &dyn Transport, bytes: &[u8], written: &mut usize) -> Result<Progress, Error> {
-    while *written < bytes.len() {
-        match transport.write(&bytes[*written..]) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(n) => *written += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Blocked),
-            Err(e) => return Err(e.into()),
+fn write_frames(
+    transport: &dyn Transport,
+    frames: &Frames,
+    written: &mut usize,
+) -> Result<Progress, Error> {
+    while *written < frames.len() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slot, piece) in slices.iter_mut().zip(frames.pieces(*written)) {
+            *slot = IoSlice::new(piece);
+            count += 1;
+        }
+        let done = match &slices[..count] {
+            [only] => attempt(|| transport.write(only))?,
+            several => attempt(|| transport.write_vectored(several))?,
+        };
+        match done {
+            Some(n) => *written += n,
+            None => return Ok(Progress::Blocked),
         }
     }
     Ok(Progress::Done)
+}
+
+fn write(transport: &dyn Transport, bytes: &[u8], written: &mut usize) -> Result<Progress, Error> {
+    while *written < bytes.len() {
+        match attempt(|| transport.write(&bytes[*written..]))? {
+            Some(n) => *written += n,
+            None => return Ok(Progress::Blocked),
+        }
+    }
+    Ok(Progress::Done)
+}
+
+/// One write; `None` when the kernel takes no more.
+fn attempt(mut write: impl FnMut() -> io::Result<usize>) -> Result<Option<usize>, Error> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(n) => return Ok(Some(n)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(e) => return Err(e.into()),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! thread holds two of them, and none is held across a system call, a wait or user code.
 
 mod closing;
+mod intake;
 mod job;
 mod read_buffer;
 mod reader;
@@ -36,6 +37,11 @@ pub(crate) struct Connection {
     /// Wakes senders that wait for their turn, and the reader that waits for the writer.
     turn: Condvar,
     queue: Arc<Queue>,
+    /// The reader comes by soon and writes what sends leave in the outbox. Cleared under the send
+    /// lock.
+    deferring: AtomicBool,
+    /// A send has left something.
+    deferred: AtomicBool,
     end: OnceLock<End>,
     ended: Mutex<()>,
     end_came: Condvar,
@@ -134,6 +140,8 @@ impl Connection {
             }),
             turn: Condvar::new(),
             queue,
+            deferring: AtomicBool::new(false),
+            deferred: AtomicBool::new(false),
             end: OnceLock::new(),
             ended: Mutex::new(()),
             end_came: Condvar::new(),

@@ -1,7 +1,7 @@
 //! Where the socket's bytes land.
 
 /// An idle connection's size.
-const SMALL: usize = 4 << 10;
+pub(super) const SMALL: usize = 4 << 10;
 
 /// As large as one read gets.
 const LARGE: usize = 64 << 10;
@@ -50,15 +50,13 @@ impl ReadBuffer {
         &mut self.bytes[self.end..]
     }
 
-    /// Notes a read of `n` bytes into [`space`](Self::space). Returns whether it filled all of it,
-    /// so that more is likely to wait; the buffer is larger then next time.
-    pub(super) fn filled(&mut self, n: usize) -> bool {
+    /// Notes a read of `n` bytes into [`space`](Self::space). After one that filled all of it the
+    /// buffer is larger.
+    pub(super) fn filled(&mut self, n: usize) {
         self.end += n;
-        let full = self.end == self.bytes.len();
-        if full && self.bytes.len() < LARGE {
+        if self.end == self.bytes.len() && self.bytes.len() < LARGE {
             self.bytes.resize((self.bytes.len() * 2).min(LARGE), 0);
         }
-        full
     }
 
     /// Whether the load has made it larger than an idle connection's.

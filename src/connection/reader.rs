@@ -1,11 +1,11 @@
 //! The reader thread: socket in, queue out. It never waits for writing.
 
 use super::Connection;
-use super::read_buffer::ReadBuffer;
+use super::intake::{Got, Intake};
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
-use crate::protocol::{Event, Inbound, Role};
+use crate::protocol::{Event, Role};
 use crate::queue::Producer;
 use bytes::Bytes;
 use std::io;
@@ -26,43 +26,30 @@ const QUIET: Duration = Duration::from_secs(1);
 /// While the queue is full, how often bytes that the kernel did not take are tried again.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// The receive path, and the only owner of it.
+/// While a writer holds up the end of deferring, the pause between looks grows to this.
+const LONGEST_TICK: Duration = Duration::from_millis(50);
+
+/// How soon the reader comes by to write what sends have left in the outbox.
+const TICK: Duration = Duration::from_micros(200);
+
 pub(super) struct Reader {
     connection: Arc<Connection>,
     producer: Producer,
-    inbound: Inbound,
-    /// What the socket gave: frames, or ciphertext.
-    socket: ReadBuffer,
-    /// With TLS: decrypted bytes, and how many of them are taken.
-    plain: Vec<u8>,
-    taken: usize,
+    intake: Intake,
     /// Frames of ours that the kernel did not take, and no writer has.
     leftover: bool,
+    /// Sends may be deferred, and the reader comes by after so long.
+    tick: Option<Duration>,
     discarded: usize,
-}
-
-/// What a read brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Got {
-    Bytes,
-    /// As many as there was room for: more may wait.
-    Full,
-    Nothing,
-    End,
 }
 
 impl Reader {
     pub(super) fn new(connection: Arc<Connection>, producer: Producer, rest: Vec<u8>) -> Self {
-        let (frames, plain) = match connection.tls {
-            None => (rest, Vec::new()),
-            Some(_) => (Vec::new(), rest),
-        };
+        let limits = connection.config.limits.clone();
         Reader {
-            inbound: Inbound::new(connection.role, connection.config.limits.clone()),
-            socket: ReadBuffer::new(&frames),
-            plain,
-            taken: 0,
+            intake: Intake::new(connection.role, limits, connection.tls.is_some(), rest),
             leftover: false,
+            tick: None,
             discarded: 0,
             connection,
             producer,
@@ -82,7 +69,6 @@ impl Reader {
         let Reader {
             connection,
             producer,
-            mut socket,
             discarded,
             ..
         } = self;
@@ -94,7 +80,7 @@ impl Reader {
         // Consumers learn from the end of the channel that there is an end to look at.
         drop(producer);
         if told {
-            connection.linger(socket.space());
+            connection.linger();
         }
         let _ = connection.transport.shutdown(Shutdown::Both);
     }
@@ -118,23 +104,26 @@ impl Reader {
         }
     }
 
+    fn read(&mut self) -> Result<Got, Error> {
+        let tls = self.connection.tls.as_ref();
+        let got = self.intake.read(&*self.connection.transport, tls);
+        if tls.is_some_and(|tls| tls.has_output.load(Ordering::SeqCst)) {
+            self.flush();
+        }
+        got
+    }
+
     /// Takes all frames that are there. Returns whether the closing handshake is done.
     fn take_events(&mut self) -> Result<bool, Error> {
         let mut now = Instant::now();
         let mut answered = false;
-        let result = loop {
-            if self.producer.is_full() && !self.producer.is_released() && self.has_unread() {
+        let closed = loop {
+            if self.producer.is_full() && !self.producer.is_released() && self.intake.has_unread() {
                 self.pause(answered);
                 now = Instant::now();
             }
-            let (unread, inbound) = match self.connection.tls {
-                None => (self.socket.unread(), &mut self.inbound),
-                Some(_) => (&mut self.plain[self.taken..], &mut self.inbound),
-            };
-            let (n, event) = inbound.receive(unread, now)?;
-            self.consume(n);
-            match event {
-                None => break Ok(false),
+            match self.intake.next(now)? {
+                None => break false,
                 Some(Event::Message(message)) => self.queue(message),
                 Some(Event::Ping(payload)) => {
                     self.connection.answer(payload);
@@ -144,19 +133,30 @@ impl Reader {
                 Some(Event::Close(frame)) => {
                     log::debug!("received Close: {frame}");
                     let timeout = self.connection.config.timeouts.close;
-                    self.connection
-                        .lock_send()
-                        .outbound
-                        .receive_close(frame, now, timeout);
-                    break Ok(true);
+                    let mut path = self.connection.lock_send();
+                    path.outbound.receive_close(frame, now, timeout);
+                    break true;
                 }
             }
         };
-        self.producer.deliver();
+        self.deliver();
         if answered {
             self.flush();
         }
-        result
+        Ok(closed)
+    }
+
+    /// Hands what came to the consumers. The answers to several messages may go together.
+    fn deliver(&mut self) {
+        if self.tick.is_some() && self.connection.has_deferred() {
+            // Bursts without a pause must not keep the answers waiting.
+            self.flush();
+        }
+        if self.producer.batch_len() > 1 {
+            self.connection.start_deferring();
+            self.tick = Some(TICK);
+        }
+        self.producer.deliver();
     }
 
     fn queue(&mut self, message: crate::Message) {
@@ -171,83 +171,32 @@ impl Reader {
 
     /// Waits until the application has taken most of what is queued.
     fn pause(&mut self, answered: bool) {
-        self.producer.deliver();
+        self.deliver();
         if answered {
             self.flush();
         }
         while self.producer.is_full() && !self.producer.is_released() {
+            let owing = !self.stop_deferring() || self.leftover;
             if self.leftover {
                 self.flush();
             }
-            let retry = self.leftover.then(|| Instant::now() + RETRY);
+            let retry = owing.then(|| Instant::now() + RETRY);
             self.producer.wait_for_room(retry);
         }
     }
 
-    fn has_unread(&mut self) -> bool {
-        match self.connection.tls {
-            None => !self.socket.unread().is_empty(),
-            Some(_) => self.taken < self.plain.len(),
+    /// Before a long wait: no send counts on the reader any more, and what they left is written.
+    /// False while a writer is at it.
+    fn stop_deferring(&mut self) -> bool {
+        if self.tick.is_none() {
+            return true;
         }
-    }
-
-    fn consume(&mut self, n: usize) {
-        if self.connection.tls.is_none() {
-            return self.socket.consume(n);
+        if !self.connection.stop_deferring() {
+            return false;
         }
-        self.taken += n;
-        if self.taken == self.plain.len() {
-            self.plain.clear();
-            self.taken = 0;
-        }
-    }
-
-    fn read(&mut self) -> Result<Got, Error> {
-        let got = self.read_socket()?;
-        match &self.connection.tls {
-            Some(_) if matches!(got, Got::Bytes | Got::Full) => self.decrypt(got),
-            _ => Ok(got),
-        }
-    }
-
-    fn read_socket(&mut self) -> Result<Got, Error> {
-        loop {
-            return match self.connection.transport.read(self.socket.space()) {
-                Ok(0) => Ok(Got::End),
-                Ok(n) => Ok(if self.socket.filled(n) {
-                    Got::Full
-                } else {
-                    Got::Bytes
-                }),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Got::Nothing),
-                Err(e) => Err(e.into()),
-            };
-        }
-    }
-
-    fn decrypt(&mut self, got: Got) -> Result<Got, Error> {
-        let Some(tls) = &self.connection.tls else {
-            return Ok(got);
-        };
-        self.plain.drain(..std::mem::take(&mut self.taken));
-        let cipher = self.socket.unread();
-        let length = cipher.len();
-        let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = session.receive(cipher, &mut self.plain);
-        let has_output = session.has_output();
-        drop(session);
-        self.socket.consume(length);
-        if has_output {
-            tls.has_output.store(true, Ordering::SeqCst);
-            self.flush();
-        }
-        // What came before a close_notify is taken first; the next read then tells of the end.
-        Ok(if ended? && self.plain.is_empty() {
-            Got::End
-        } else {
-            got
-        })
+        self.tick = None;
+        self.flush();
+        true
     }
 
     /// Writes frames of ours as far as the kernel takes them.
@@ -258,36 +207,60 @@ impl Reader {
     /// Waits until something can be read, or written if something is left over.
     fn wait(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        let timeouts = &self.connection.config.timeouts;
-        let message = self
-            .inbound
-            .message_begun()
-            .zip(timeouts.message)
-            .map(|(begun, t)| begun + t);
-        let close = self.connection.lock_send().outbound.deadline();
-        for (deadline, which) in [(message, Timeout::Message), (close, Timeout::Close)] {
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Err(Error::Timeout(which));
+        if let Some(tick) = self.tick {
+            let ready = self.wait_for(self.interest(), Some(now + tick))?;
+            if ready.writable {
+                self.flush();
+            }
+            if ready.any() {
+                return Ok(());
+            }
+            if !self.stop_deferring() {
+                self.tick = Some((tick * 2).min(LONGEST_TICK));
+                return Ok(());
             }
         }
-        let quiet = (self.socket.is_large() || self.plain.capacity() > 0).then(|| now + QUIET);
-        let deadline = [message, close, quiet].into_iter().flatten().min();
-        let interest = if self.leftover {
-            Interest::BOTH
-        } else {
-            Interest::READABLE
-        };
-        let ready = self.wait_for(interest, deadline)?;
+        let deadlines = self.deadlines();
+        if let Some((_, passed)) = deadlines
+            .iter()
+            .find(|(at, _)| at.is_some_and(|at| at <= now))
+        {
+            return Err(Error::Timeout(*passed));
+        }
+        let quiet = self.intake.is_large().then(|| now + QUIET);
+        let deadline = deadlines
+            .iter()
+            .map(|(at, _)| *at)
+            .chain([quiet])
+            .flatten()
+            .min();
+        let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {
-            self.socket.shrink();
-            if self.plain.is_empty() {
-                self.plain = Vec::new();
-            }
+            self.intake.shrink();
         }
         if ready.writable {
             self.flush();
         }
         Ok(())
+    }
+
+    fn deadlines(&self) -> [(Option<Instant>, Timeout); 2] {
+        let timeout = self.connection.config.timeouts.message;
+        let message = self
+            .intake
+            .message_begun()
+            .zip(timeout)
+            .map(|(begun, timeout)| begun + timeout);
+        let close = self.connection.lock_send().outbound.deadline();
+        [(message, Timeout::Message), (close, Timeout::Close)]
+    }
+
+    fn interest(&self) -> Interest {
+        if self.leftover {
+            Interest::BOTH
+        } else {
+            Interest::READABLE
+        }
     }
 
     fn wait_for(&self, interest: Interest, deadline: Option<Instant>) -> Result<Ready, Error> {
@@ -365,14 +338,15 @@ impl Connection {
 
     /// Ends TCP: the server first (RFC 6455 section 7.1.1). Reads on for a while, since closing a
     /// socket with unread bytes would reset it and take our last frames along.
-    fn linger(&self, scrap: &mut [u8]) {
+    fn linger(&self) {
+        let mut scrap = vec![0; 4096];
         let deadline = Some(Instant::now() + LINGER);
         self.end_tls();
         if self.role == Role::Server {
             let _ = self.transport.shutdown(Shutdown::Write);
         }
         loop {
-            match self.transport.read(scrap) {
+            match self.transport.read(&mut scrap) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

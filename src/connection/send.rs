@@ -6,7 +6,7 @@ use super::{Connection, SendPath};
 use crate::error::{Error, Misuse, SendError, Timeout};
 use crate::message::Message;
 use crate::net::Interest;
-use crate::protocol::MAX_CONTROL;
+use crate::protocol::{LARGE, MAX_CONTROL};
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -119,15 +119,17 @@ impl Connection {
         let mut deadline = Deadline::new(self.config.timeouts.send);
         let mut path = self.wait_for_turn(self.lock_send(), true, &mut deadline)?;
         path.fragmenting = true;
-        let count = message.len().div_ceil(size);
+        let payload = message.to_bytes();
+        let count = payload.len().div_ceil(size);
         let mut result = Ok(path);
-        for (n, piece) in message.as_bytes().chunks(size).enumerate() {
+        for n in 0..count {
+            let piece = payload.slice(n * size..payload.len().min((n + 1) * size));
             result = result
                 .and_then(|path| self.wait_for_turn(path, false, &mut deadline))
                 .and_then(|path| {
                     self.append(path, flush, &mut deadline, |path| {
                         path.outbound
-                            .fragment(message.is_text(), n == 0, n + 1 == count, piece);
+                            .fragment(message.is_text(), n == 0, n + 1 == count, &piece);
                     })
                 })
                 .map_err(|failed| self.tear(failed, n > 0));
@@ -239,11 +241,49 @@ impl Connection {
         append(&mut path);
         let length = path.outbound.len() - before;
         let full = path.outbound.len() >= self.config.limits.outbox;
-        if path.writing || (flush == Flush::Later && !full) {
+        if path.writing || (!full && (flush == Flush::Later || self.defer(length))) {
             return Ok(path);
         }
         let own = if flush == Flush::Now { length } else { 0 };
         self.write(path, own, Patience::Until(deadline.get()))
+    }
+
+    /// Whether a send may leave its bytes in the outbox: when the reader has just brought several
+    /// messages, the answers to all of them go in one write. The reader comes by soon, and a consumer
+    /// writes them before it waits for the next message.
+    fn defer(&self, length: usize) -> bool {
+        let defer = self.deferring.load(Ordering::SeqCst) && length < LARGE && self.queue.len() > 0;
+        if defer {
+            self.deferred.store(true, Ordering::SeqCst);
+        }
+        defer
+    }
+
+    /// Writes what sends have left, as far as the kernel takes it; the reader sees to the rest.
+    pub(crate) fn write_deferred(&self) {
+        if self.has_deferred() {
+            self.write_without_waiting();
+        }
+    }
+
+    /// Whether sends have left something since the last question.
+    pub(super) fn has_deferred(&self) -> bool {
+        self.deferred.load(Ordering::Relaxed) && self.deferred.swap(false, Ordering::SeqCst)
+    }
+
+    /// For the reader, before it delivers several messages at once.
+    pub(super) fn start_deferring(&self) {
+        self.deferring.store(true, Ordering::SeqCst);
+    }
+
+    /// For the reader, before it waits for long. False while somebody writes: what he leaves is the
+    /// reader's, so the reader has to come again.
+    pub(super) fn stop_deferring(&self) -> bool {
+        let path = self.lock_send();
+        if !path.writing {
+            self.deferring.store(false, Ordering::SeqCst);
+        }
+        !path.writing
     }
 
     /// Writes as the writer. `own` is the length of the caller's frame, the last one in the outbox.

@@ -11,12 +11,17 @@ use std::time::Instant;
 /// The least that is reserved for a message that does not come at once.
 const FIRST_RESERVE: usize = 4 << 10;
 
+/// The most space that is lent for a message of which less has come.
+const AHEAD: usize = 64 << 10;
+
 /// The message that is arriving, if one is.
 #[derive(Debug)]
 pub(super) struct Assembler {
     limits: Limits,
     kind: Option<Kind>,
+    /// The payload so far, and behind `filled` perhaps space that was lent for more.
     buffer: Vec<u8>,
+    filled: usize,
     /// Where the current frame ends in `buffer` once it is complete.
     frame_end: usize,
     utf8: Utf8,
@@ -37,6 +42,7 @@ impl Assembler {
             limits,
             kind: None,
             buffer: Vec::new(),
+            filled: 0,
             frame_end: 0,
             utf8: Utf8::default(),
             fragments: 0,
@@ -62,7 +68,7 @@ impl Assembler {
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
         // Judged against a limit that is a usize.
-        self.frame_end = self.buffer.len() + header.length as usize;
+        self.frame_end = self.filled + header.length as usize;
         Ok(())
     }
 
@@ -76,23 +82,49 @@ impl Assembler {
     /// Takes unmasked payload of the current frame.
     pub(super) fn receive(&mut self, payload: &[u8]) -> Result<(), Error> {
         self.reserve(payload.len());
+        self.buffer.truncate(self.filled);
         self.buffer.extend_from_slice(payload);
-        if self.kind == Some(Kind::Text) {
-            self.utf8.receive(payload)?;
+        self.accept(payload.len())
+    }
+
+    /// Lends space for the next bytes of the current frame, which has at least `most` to come:
+    /// no more ahead than has come, or [`AHEAD`].
+    pub(super) fn space(&mut self, most: usize) -> &mut [u8] {
+        let length = most.min(self.filled.max(AHEAD));
+        let end = self.filled + length;
+        if self.buffer.len() < end {
+            self.reserve(length);
+            self.buffer.resize(end, 0);
         }
-        Ok(())
+        &mut self.buffer[self.filled..end]
+    }
+
+    /// Takes `n` bytes that were put into the space, once `unmask` has been at them.
+    pub(super) fn fill(&mut self, n: usize, unmask: impl FnOnce(&mut [u8])) -> Result<(), Error> {
+        unmask(&mut self.buffer[self.filled..self.filled + n]);
+        self.accept(n)
     }
 
     /// Ends the last frame of a message.
     pub(super) fn finish(&mut self) -> Result<Message, Error> {
         self.utf8.finish()?;
         let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.truncate(std::mem::take(&mut self.filled));
         if buffer.capacity() > buffer.len() + buffer.len() / 4 {
             buffer.shrink_to_fit();
         }
         self.fragments = 0;
         self.begun = None;
         message(self.kind.take().unwrap_or(Kind::Binary), buffer.into())
+    }
+
+    fn accept(&mut self, n: usize) -> Result<(), Error> {
+        let start = self.filled;
+        self.filled += n;
+        if self.kind == Some(Kind::Text) {
+            self.utf8.receive(&self.buffer[start..self.filled])?;
+        }
+        Ok(())
     }
 
     fn judge_order(&self, opcode: Data) -> Result<Kind, ProtocolError> {
@@ -107,7 +139,7 @@ impl Assembler {
 
     /// Compares in 64 bits, so that a length can't wrap where `usize` is smaller.
     fn judge_size(&self, length: u64) -> Result<(), Error> {
-        let total = (self.buffer.len() as u64).saturating_add(length);
+        let total = (self.filled as u64).saturating_add(length);
         for (size, limit) in [(length, self.limits.frame), (total, self.limits.message)] {
             if size > limit as u64 {
                 let limit = limit as u64;
@@ -133,7 +165,7 @@ impl Assembler {
     /// Room for bytes that arrived. It doubles, but goes past the frame's end only if it must, so
     /// what is held follows what came and not what was announced.
     fn reserve(&mut self, more: usize) {
-        let needed = self.buffer.len() + more;
+        let needed = self.filled + more;
         if needed > self.buffer.capacity() {
             let doubled = (self.buffer.capacity() * 2).max(FIRST_RESERVE);
             let target = doubled.min(self.frame_end).max(needed);

@@ -83,21 +83,30 @@ fn judge_length(form: u8, length: u64) -> Result<(), ProtocolError> {
 /// Appends a frame. A client's is masked with a fresh key (section 5.3).
 pub(super) fn append(out: &mut Vec<u8>, role: Role, opcode: OpCode, fin: bool, payload: &[u8]) {
     let key = (role == Role::Client).then(rand::random::<[u8; 4]>);
-    let header = FrameHeader {
-        is_final: fin,
-        opcode,
-        mask: key,
-        ..FrameHeader::default()
-    };
-    let length = payload.len() as u64;
-    out.reserve(header.len(length) + payload.len());
-    // Writing to a Vec cannot fail.
-    let _ = header.format(length, out);
+    append_header(out, opcode, fin, key, payload.len());
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(mut key) = key {
         mask::apply(&mut out[start..], &mut key);
     }
+}
+
+/// Appends a header for a payload of `length` bytes.
+pub(super) fn append_header(
+    out: &mut Vec<u8>,
+    opcode: OpCode,
+    fin: bool,
+    mask: Option<[u8; 4]>,
+    length: usize,
+) {
+    let header = FrameHeader {
+        is_final: fin,
+        opcode,
+        mask,
+        ..FrameHeader::default()
+    };
+    // Writing to a Vec cannot fail.
+    let _ = header.format(length as u64, out);
 }
 
 /// Appends a Close frame; without a body for [`CloseCode::NO_STATUS`].

@@ -10,6 +10,9 @@ use crate::message::Message;
 use bytes::Bytes;
 use std::time::Instant;
 
+/// A rest of a payload of so many bytes is worth a read of its own.
+pub(crate) const LARGE: usize = 16 << 10;
+
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
@@ -70,6 +73,43 @@ impl Inbound {
     /// When the message began that has not come whole.
     pub(crate) fn message_begun(&self) -> Option<Instant> {
         self.assembler.begun()
+    }
+
+    /// Space for the next bytes of a large payload, so that they can be read to where they stay.
+    /// Given only when a frame has much to come; all that was received before has to be taken.
+    pub(crate) fn space(&mut self) -> Option<&mut [u8]> {
+        match &self.state {
+            State::Payload { header, left } if matches!(header.opcode, OpCode::Data(_)) => {
+                let left = usize::try_from(*left).unwrap_or(usize::MAX);
+                (left >= LARGE).then(|| self.assembler.space(left))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes `n` bytes that were put into the [`space`](Self::space).
+    pub(crate) fn fill(&mut self, n: usize) -> Result<Option<Event>, Error> {
+        let State::Payload { header, left } = &mut self.state else {
+            return Ok(None);
+        };
+        *left -= n as u64;
+        let complete = *left == 0;
+        let mut result = self
+            .assembler
+            .fill(n, |payload| mask::apply(payload, &mut header.key));
+        let mut event = None;
+        if complete && result.is_ok() {
+            let header = *header;
+            self.state = State::Header;
+            match self.end(&header) {
+                Ok(ended) => event = ended,
+                Err(error) => result = Err(error),
+            }
+        }
+        if result.is_err() {
+            self.state = State::Discard;
+        }
+        result.map(|()| event)
     }
 
     fn advance(&mut self, input: &mut [u8], now: Instant) -> Result<(usize, Option<Event>), Error> {

@@ -5,6 +5,7 @@
 
 mod assembler;
 mod frame;
+mod frames;
 mod inbound;
 mod mask;
 mod outbound;
@@ -14,7 +15,8 @@ mod utf8;
 mod tests;
 
 pub(crate) use frame::MAX_CONTROL;
-pub(crate) use inbound::{Event, Inbound};
+pub(crate) use frames::Frames;
+pub(crate) use inbound::{Event, Inbound, LARGE};
 pub(crate) use outbound::Outbound;
 
 /// Which side of the connection this is.

@@ -1,18 +1,21 @@
 //! The send path: messages in, bytes out; and the closing handshake (RFC 6455 sections 6.1 and 7).
 
-use super::Role;
 use super::frame::{self, Control, Data, OpCode};
+use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
 use crate::message::Message;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
+/// A payload of so many bytes that needs no mask is written from where it is.
+const APART: usize = 16 << 10;
+
 /// Frames that wait to be written, and how far the closing handshake is.
 #[derive(Debug)]
 pub(crate) struct Outbound {
     role: Role,
-    bytes: Vec<u8>,
-    /// Messages whose last fragment is in `bytes`.
+    frames: Frames,
+    /// Messages whose last fragment is in `frames`.
     messages: usize,
     /// The payload of the newest ping without an answer; older ones need none (section 5.5.3).
     pong: Option<Bytes>,
@@ -25,7 +28,7 @@ impl Outbound {
     pub(crate) fn new(role: Role) -> Self {
         Outbound {
             role,
-            bytes: Vec::new(),
+            frames: Frames::default(),
             messages: 0,
             pong: None,
             closed: Closed::default(),
@@ -35,11 +38,11 @@ impl Outbound {
 
     /// Bytes that wait, without a pong that is due.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.frames.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.pong.is_none()
+        self.frames.is_empty() && self.pong.is_none()
     }
 
     /// Whether messages may be sent: no Close frame was sent or received (section 5.5.1).
@@ -59,25 +62,27 @@ impl Outbound {
 
     /// Appends a message in one frame.
     pub(crate) fn message(&mut self, message: &Message) {
-        self.fragment(message.is_text(), true, true, message.as_bytes());
+        self.fragment(message.is_text(), true, true, &message.to_bytes());
     }
 
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
     /// frames may go.
-    pub(crate) fn fragment(&mut self, text: bool, first: bool, last: bool, payload: &[u8]) {
-        let opcode = match (first, text) {
+    pub(crate) fn fragment(&mut self, text: bool, first: bool, last: bool, payload: &Bytes) {
+        let opcode = OpCode::Data(match (first, text) {
             (false, _) => Data::Continue,
             (true, true) => Data::Text,
             (true, false) => Data::Binary,
-        };
+        });
         self.messages += usize::from(last);
-        frame::append(
-            &mut self.bytes,
-            self.role,
-            OpCode::Data(opcode),
-            last,
-            payload,
-        );
+        if self.role == Role::Server && payload.len() >= APART {
+            let header = |out: &mut _| frame::append_header(out, opcode, last, None, payload.len());
+            self.frames.put(header);
+            self.frames.put_apart(payload.clone());
+        } else {
+            let role = self.role;
+            self.frames
+                .put(|out| frame::append(out, role, opcode, last, payload));
+        }
     }
 
     /// Appends a ping.
@@ -96,10 +101,10 @@ impl Outbound {
         if self.closed.sent.is_some() {
             return;
         }
+        self.pong = Some(ping);
         if !stalled {
             self.settle_pong();
         }
-        self.pong = Some(ping);
     }
 
     /// Starts the closing handshake, unless it is under way.
@@ -108,7 +113,9 @@ impl Outbound {
             return;
         }
         self.settle_pong();
-        frame::append_close(&mut self.bytes, self.role, &frame);
+        let role = self.role;
+        self.frames
+            .put(|out| frame::append_close(out, role, &frame));
         self.closed.sent = Some(frame);
         self.closed.initiator.get_or_insert(Initiator::Local);
         self.deadline = timeout.map(|timeout| now + timeout);
@@ -126,21 +133,17 @@ impl Outbound {
         self.close(frame, now, timeout);
     }
 
-    /// Gives what waits to the writer: appended to `bytes`, which may be empty. Returns how many
-    /// messages end in it.
-    pub(crate) fn take(&mut self, bytes: &mut Vec<u8>) -> usize {
+    /// Gives what waits to the writer, who has `frames` to write already. Returns how many messages
+    /// end in it.
+    pub(crate) fn take(&mut self, frames: &mut Frames) -> usize {
         self.settle_pong();
-        if bytes.is_empty() {
-            std::mem::swap(bytes, &mut self.bytes);
-        } else {
-            bytes.append(&mut self.bytes);
-        }
+        frames.append(&mut self.frames);
         std::mem::take(&mut self.messages)
     }
 
     /// What was accepted and will not be written.
     pub(crate) fn abandon(&mut self) -> usize {
-        self.bytes = Vec::new();
+        self.frames = Frames::default();
         self.pong = None;
         std::mem::take(&mut self.messages)
     }
@@ -152,12 +155,8 @@ impl Outbound {
     }
 
     fn control(&mut self, opcode: Control, payload: &[u8]) {
-        frame::append(
-            &mut self.bytes,
-            self.role,
-            OpCode::Control(opcode),
-            true,
-            payload,
-        );
+        let (role, opcode) = (self.role, OpCode::Control(opcode));
+        self.frames
+            .put(|out| frame::append(out, role, opcode, true, payload));
     }
 }

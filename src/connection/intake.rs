@@ -1,0 +1,190 @@
+//! The receive path as one value: socket bytes in, events out. Whoever reads owns it.
+
+use super::Tls;
+use super::read_buffer::{ReadBuffer, SMALL};
+use crate::config::Limits;
+use crate::error::Error;
+use crate::net::Transport;
+use crate::protocol::{Event, Inbound, LARGE, Role};
+use std::io;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Got {
+    Bytes,
+    /// As many as there was room for: more may wait.
+    Full,
+    Nothing,
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Intake {
+    inbound: Inbound,
+    /// What the socket gave: frames, or ciphertext.
+    socket: ReadBuffer,
+    /// With TLS: decrypted bytes, and how many of them are taken.
+    plain: Option<Vec<u8>>,
+    taken: usize,
+    /// An event that a read completed by itself.
+    ready: Option<Event>,
+    /// The last message was large, so the next may be: only its begin is read into the buffer, and
+    /// the rest to where it stays.
+    expect_large: bool,
+}
+
+impl Intake {
+    /// With bytes that came behind the opening handshake.
+    pub(super) fn new(role: Role, limits: Limits, tls: bool, rest: Vec<u8>) -> Self {
+        let (frames, plain) = if tls {
+            (Vec::new(), Some(rest))
+        } else {
+            (rest, None)
+        };
+        Intake {
+            inbound: Inbound::new(role, limits),
+            socket: ReadBuffer::new(&frames),
+            plain,
+            taken: 0,
+            ready: None,
+            expect_large: false,
+        }
+    }
+
+    /// The next event from what was read.
+    pub(super) fn next(&mut self, now: Instant) -> Result<Option<Event>, Error> {
+        let mut event = self.ready.take();
+        if event.is_none() {
+            let unread = match &mut self.plain {
+                None => self.socket.unread(),
+                Some(plain) => &mut plain[self.taken..],
+            };
+            let (n, next) = self.inbound.receive(unread, now)?;
+            self.consume(n);
+            event = next;
+        }
+        if let Some(Event::Message(message)) = &event {
+            self.expect_large = message.len() >= LARGE;
+        }
+        Ok(event)
+    }
+
+    pub(super) fn has_unread(&mut self) -> bool {
+        let unread = match &self.plain {
+            None => !self.socket.unread().is_empty(),
+            Some(plain) => self.taken < plain.len(),
+        };
+        unread || self.ready.is_some()
+    }
+
+    /// When the message began that has not come whole.
+    pub(super) fn message_begun(&self) -> Option<Instant> {
+        self.inbound.message_begun()
+    }
+
+    /// Reads once, without waiting.
+    pub(super) fn read(
+        &mut self,
+        transport: &dyn Transport,
+        tls: Option<&Tls>,
+    ) -> Result<Got, Error> {
+        match tls {
+            None => self.read_plain(transport),
+            Some(tls) => self.read_encrypted(transport, tls),
+        }
+    }
+
+    fn read_plain(&mut self, transport: &dyn Transport) -> Result<Got, Error> {
+        if self.socket.unread().is_empty() {
+            if let Some(space) = self.inbound.space() {
+                let (got, n) = read(transport, space)?;
+                if n > 0 {
+                    self.ready = self.inbound.fill(n)?;
+                }
+                return Ok(got);
+            }
+        }
+        self.read_buffered(transport)
+    }
+
+    fn read_buffered(&mut self, transport: &dyn Transport) -> Result<Got, Error> {
+        let space = self.socket.space();
+        let room = if self.expect_large {
+            space.len().min(SMALL)
+        } else {
+            space.len()
+        };
+        let (got, n) = read(transport, &mut space[..room])?;
+        self.socket.filled(n);
+        Ok(got)
+    }
+
+    fn read_encrypted(&mut self, transport: &dyn Transport, tls: &Tls) -> Result<Got, Error> {
+        self.expect_large = false;
+        let got = self.read_buffered(transport)?;
+        let (Got::Bytes | Got::Full, Some(plain)) = (got, &mut self.plain) else {
+            return Ok(got);
+        };
+        plain.drain(..std::mem::take(&mut self.taken));
+        let cipher = self.socket.unread();
+        let length = cipher.len();
+        let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = session.receive(cipher, plain);
+        let has_output = session.has_output();
+        drop(session);
+        self.socket.consume(length);
+        if has_output {
+            tls.has_output.store(true, Ordering::SeqCst);
+        }
+        // What came before a close_notify is taken first; the next read then tells of the end.
+        Ok(if ended? && plain.is_empty() {
+            Got::End
+        } else {
+            got
+        })
+    }
+
+    /// Whether a burst has made buffers large.
+    pub(super) fn is_large(&self) -> bool {
+        self.socket.is_large()
+            || self
+                .plain
+                .as_ref()
+                .is_some_and(|plain| plain.capacity() > 0)
+    }
+
+    /// Gives memory back that a burst needed.
+    pub(super) fn shrink(&mut self) {
+        self.socket.shrink();
+        if let Some(plain) = self.plain.as_mut().filter(|plain| plain.is_empty()) {
+            *plain = Vec::new();
+        }
+    }
+
+    fn consume(&mut self, n: usize) {
+        let Some(plain) = &mut self.plain else {
+            return self.socket.consume(n);
+        };
+        self.taken += n;
+        if self.taken == plain.len() {
+            plain.clear();
+            self.taken = 0;
+        }
+    }
+}
+
+fn read(transport: &dyn Transport, space: &mut [u8]) -> Result<(Got, usize), Error> {
+    loop {
+        return match transport.read(space) {
+            Ok(0) => Ok((Got::End, 0)),
+            Ok(n) if n == space.len() => Ok((Got::Full, n)),
+            Ok(n) => Ok((Got::Bytes, n)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((Got::Nothing, 0)),
+            Err(e) => Err(e.into()),
+        };
+    }
+}

@@ -1,0 +1,153 @@
+//! Encoded frames, one after the other, in which large payloads are shared rather than copied.
+
+use bytes::Bytes;
+
+/// Bytes to be written in order. Offsets count all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    bytes: Vec<u8>,
+    /// Payloads that are kept apart, each with its place in `bytes`.
+    apart: Vec<(usize, Bytes)>,
+    length: usize,
+}
+
+impl Frames {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Lets `append` put bytes at the end.
+    pub(super) fn put(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.bytes.len();
+        append(&mut self.bytes);
+        self.length += self.bytes.len() - before;
+    }
+
+    /// Puts a payload at the end without copying it.
+    pub(super) fn put_apart(&mut self, payload: Bytes) {
+        self.length += payload.len();
+        self.apart.push((self.bytes.len(), payload));
+    }
+
+    /// Moves everything from `other` to the end. Into an empty one it is a swap.
+    pub(crate) fn append(&mut self, other: &mut Frames) {
+        if self.is_empty() {
+            return std::mem::swap(self, other);
+        }
+        let offset = self.bytes.len();
+        self.bytes.append(&mut other.bytes);
+        let moved = other
+            .apart
+            .drain(..)
+            .map(|(at, payload)| (at + offset, payload));
+        self.apart.extend(moved);
+        self.length += std::mem::take(&mut other.length);
+    }
+
+    /// The pieces from the offset `from` on.
+    pub(crate) fn pieces(&self, from: usize) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        let mut skip = from;
+        let before_each = self.apart.iter().flat_map(move |(at, payload)| {
+            let bytes = self.bytes.get(start..*at).unwrap_or_default();
+            start = *at;
+            [bytes, payload]
+        });
+        let last = self.apart.last().map_or(0, |(at, _)| *at);
+        let rest = self.bytes.get(last..).unwrap_or_default();
+        before_each.chain([rest]).filter_map(move |piece| {
+            let passed = skip.min(piece.len());
+            skip -= passed;
+            piece.get(passed..).filter(|piece| !piece.is_empty())
+        })
+    }
+
+    /// Drops everything from the offset `length` on.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        while self.length > length {
+            let last = self.apart.last().map_or(0, |(at, _)| *at);
+            if self.bytes.len() > last {
+                let surplus = (self.length - length).min(self.bytes.len() - last);
+                self.bytes.truncate(self.bytes.len() - surplus);
+                self.length -= surplus;
+            } else if let Some((at, payload)) = self.apart.pop() {
+                self.length -= payload.len();
+                if self.length < length {
+                    let kept = payload.slice(..length - self.length);
+                    self.length = length;
+                    self.apart.push((at, kept));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.apart.clear();
+        self.length = 0;
+    }
+
+    /// Gives memory back that a large message needed, if nothing is in it.
+    pub(crate) fn shrink(&mut self, keep: usize) {
+        if self.is_empty() && self.bytes.capacity() > keep {
+            self.bytes = Vec::new();
+        }
+        if self.apart.is_empty() {
+            self.apart = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frames;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    /// Frames, and the bytes that they stand for.
+    fn build(parts: &[(bool, Vec<u8>)]) -> (Frames, Vec<u8>) {
+        let mut frames = Frames::default();
+        for (apart, bytes) in parts {
+            match apart {
+                true => frames.put_apart(Bytes::from(bytes.clone())),
+                false => frames.put(|out| out.extend_from_slice(bytes)),
+            }
+        }
+        let flat = parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+        (frames, flat)
+    }
+
+    fn parts() -> impl Strategy<Value = Vec<(bool, Vec<u8>)>> {
+        prop::collection::vec(
+            (any::<bool>(), prop::collection::vec(any::<u8>(), 0..5)),
+            0..8,
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_from_any_offset_are_the_rest(parts in parts(), from in 0usize..50) {
+            let (frames, flat) = build(&parts);
+            prop_assert_eq!(frames.len(), flat.len());
+            let from = from.min(flat.len());
+            prop_assert_eq!(frames.pieces(from).collect::<Vec<_>>().concat(), &flat[from..]);
+        }
+
+        #[test]
+        fn appending_and_truncating_keep_the_order(one in parts(), two in parts(), keep in 0usize..60) {
+            let (mut frames, mut flat) = build(&one);
+            let (mut other, tail) = build(&two);
+            frames.append(&mut other);
+            prop_assert!(other.is_empty() || flat.is_empty());
+            flat.extend(tail);
+            frames.truncate(keep);
+            flat.truncate(keep);
+            prop_assert_eq!(frames.len(), flat.len());
+            prop_assert_eq!(frames.pieces(0).collect::<Vec<_>>().concat(), flat);
+        }
+    }
+}
