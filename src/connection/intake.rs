@@ -158,6 +158,8 @@ impl Intake {
 
     /// Gives memory back that a burst needed.
     pub(super) fn shrink(&mut self) {
+        self.inbound.shrink();
+        self.expect_large = false;
         self.socket.shrink();
         if let Some(plain) = self.plain.as_mut().filter(|plain| plain.is_empty()) {
             *plain = Vec::new();

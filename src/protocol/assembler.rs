@@ -1,6 +1,7 @@
 //! Fragments put together into one message (RFC 6455 section 5.4), within limits.
 
 use super::frame::{Data, Header};
+use super::pool::Pool;
 use super::utf8::Utf8;
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
@@ -13,6 +14,9 @@ const FIRST_RESERVE: usize = 4 << 10;
 
 /// The most space that is lent for a message of which less has come.
 const AHEAD: usize = 64 << 10;
+
+/// From so many bytes on, buffers are used again.
+const LARGE: usize = 16 << 10;
 
 /// The message that is arriving, if one is.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub(super) struct Assembler {
     fragments: usize,
     /// When the first frame of the message came.
     begun: Option<Instant>,
+    pool: Pool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,7 @@ impl Assembler {
             utf8: Utf8::default(),
             fragments: 0,
             begun: None,
+            pool: Pool::default(),
         }
     }
 
@@ -69,6 +75,9 @@ impl Assembler {
         self.begun.get_or_insert(now);
         // Judged against a limit that is a usize.
         self.frame_end = self.filled + header.length as usize;
+        if self.buffer.is_empty() && self.frame_end >= LARGE {
+            self.buffer = self.pool.take(self.frame_end);
+        }
         Ok(())
     }
 
@@ -81,9 +90,14 @@ impl Assembler {
 
     /// Takes unmasked payload of the current frame.
     pub(super) fn receive(&mut self, payload: &[u8]) -> Result<(), Error> {
-        self.reserve(payload.len());
-        self.buffer.truncate(self.filled);
-        self.buffer.extend_from_slice(payload);
+        let end = self.filled + payload.len();
+        if let Some(space) = self.buffer.get_mut(self.filled..end) {
+            space.copy_from_slice(payload);
+        } else {
+            self.reserve(payload.len());
+            self.buffer.truncate(self.filled);
+            self.buffer.extend_from_slice(payload);
+        }
         self.accept(payload.len())
     }
 
@@ -108,14 +122,29 @@ impl Assembler {
     /// Ends the last frame of a message.
     pub(super) fn finish(&mut self) -> Result<Message, Error> {
         self.utf8.finish()?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.truncate(std::mem::take(&mut self.filled));
-        if buffer.capacity() > buffer.len() + buffer.len() / 4 {
-            buffer.shrink_to_fit();
-        }
+        let payload = self.take_payload();
         self.fragments = 0;
         self.begun = None;
-        message(self.kind.take().unwrap_or(Kind::Binary), buffer.into())
+        message(self.kind.take().unwrap_or(Kind::Binary), payload)
+    }
+
+    /// Gives back the memory of messages that are gone.
+    pub(super) fn shrink(&self) {
+        self.pool.clear();
+    }
+
+    /// A payload does not hold much more memory than it has bytes.
+    fn take_payload(&mut self) -> Bytes {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let length = std::mem::take(&mut self.filled);
+        if length >= LARGE && buffer.capacity() <= length.saturating_mul(2) {
+            return self.pool.payload(buffer, length);
+        }
+        buffer.truncate(length);
+        if buffer.capacity() > length + length / 4 {
+            buffer.shrink_to_fit();
+        }
+        buffer.into()
     }
 
     fn accept(&mut self, n: usize) -> Result<(), Error> {

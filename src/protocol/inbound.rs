@@ -75,6 +75,11 @@ impl Inbound {
         self.assembler.begun()
     }
 
+    /// Gives back memory that only a load of large messages needs.
+    pub(crate) fn shrink(&self) {
+        self.assembler.shrink();
+    }
+
     /// Space for the next bytes of a large payload, so that they can be read to where they stay.
     /// Given only when a frame has much to come; all that was received before has to be taken.
     pub(crate) fn space(&mut self) -> Option<&mut [u8]> {

@@ -9,6 +9,7 @@ mod frames;
 mod inbound;
 mod mask;
 mod outbound;
+mod pool;
 mod utf8;
 
 #[cfg(test)]
