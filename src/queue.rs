@@ -9,6 +9,7 @@
 
 use crate::config::QueueConfig;
 use crate::message::Message;
+use crate::protocol::Sink;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -53,6 +54,8 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
         queue: Arc::clone(&queue),
         batch: VecDeque::new(),
         batch_bytes: 0,
+        room: (0, 0),
+        discarded: 0,
     };
     (producer, queue)
 }
@@ -67,12 +70,14 @@ struct Tally {
 impl Tally {
     /// For the only writer.
     fn add(&self, messages: usize, bytes: usize) {
-        let total = self.messages.load(Ordering::Relaxed) + messages as u64;
-        self.bytes.store(
-            self.bytes.load(Ordering::Relaxed) + bytes as u64,
-            Ordering::Release,
+        let (total, total_bytes) = (
+            self.messages.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
         );
-        self.messages.store(total, Ordering::SeqCst);
+        self.bytes
+            .store(total_bytes + bytes as u64, Ordering::Release);
+        self.messages
+            .store(total + messages as u64, Ordering::Release);
     }
 }
 
@@ -104,8 +109,8 @@ impl Queue {
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
         // `taken` first: it never passes `put`.
-        let taken = self.taken.messages.load(Ordering::SeqCst);
-        (self.put.messages.load(Ordering::SeqCst) - taken) as usize
+        let taken = self.taken.messages.load(Ordering::Acquire);
+        (self.put.messages.load(Ordering::Acquire) - taken) as usize
     }
 
     /// Bytes of payload that wait.
@@ -159,8 +164,10 @@ impl Queue {
 
     fn taken(&self, message: Message) -> Message {
         self.taken.add(1, message.len());
-        if self.paused.load(Ordering::SeqCst) && self.is_low() {
-            self.wake_producer();
+        if self.is_low() {
+            // The producer looks at the tally after it has announced its pause.
+            fence(Ordering::SeqCst);
+            self.wake_if_paused();
         }
         message
     }
@@ -170,9 +177,7 @@ impl Queue {
     fn wait<'a>(&self, front: Front<'a>, deadline: Option<Instant>) -> Front<'a> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.paused.load(Ordering::SeqCst) {
-            self.wake_producer();
-        }
+        self.wake_if_paused();
         let front = match deadline {
             _ if !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst) => front,
             None => self
@@ -207,13 +212,16 @@ impl Queue {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the producer once; if it has to wait on, it says so again.
+    fn wake_if_paused(&self) {
+        if self.paused.load(Ordering::Relaxed) && self.paused.swap(false, Ordering::SeqCst) {
+            self.wake_producer();
+        }
+    }
+
     fn wake_producer(&self) {
         drop(self.room.lock().unwrap_or_else(PoisonError::into_inner));
         self.resume.notify_all();
-    }
-
-    fn is_full(&self, more: usize, more_bytes: usize) -> bool {
-        self.len() + more >= self.bounds.messages || self.bytes() + more_bytes >= self.bounds.bytes
     }
 
     /// At a quarter of both bounds.
@@ -231,6 +239,10 @@ pub(crate) struct Producer {
     /// What the current read brought so far.
     batch: VecDeque<Message>,
     batch_bytes: usize,
+    /// What may be added before the queue has to be looked at again: messages and bytes.
+    room: (usize, usize),
+    /// Messages that were dropped because the queue was full and the producer was not to wait.
+    discarded: usize,
 }
 
 impl Producer {
@@ -239,15 +251,29 @@ impl Producer {
         self.batch.len()
     }
 
-    /// Adds a message to the batch.
-    pub(crate) fn push(&mut self, message: Message) {
-        self.batch_bytes += message.len();
-        self.batch.push_back(message);
+    /// Whether the queue and the batch together are below both bounds.
+    pub(crate) fn has_room(&mut self) -> bool {
+        if self.room.0 == 0 || self.room.1 == 0 {
+            let bounds = &self.queue.bounds;
+            self.room = (
+                bounds
+                    .messages
+                    .saturating_sub(self.queue.len() + self.batch.len()),
+                bounds
+                    .bytes
+                    .saturating_sub(self.queue.bytes() + self.batch_bytes),
+            );
+        }
+        self.room.0 > 0 && self.room.1 > 0
     }
 
-    /// Whether the queue and the batch together have reached a bound.
-    pub(crate) fn is_full(&self) -> bool {
-        self.queue.is_full(self.batch.len(), self.batch_bytes)
+    /// Gives back the memory of a burst.
+    pub(crate) fn shrink(&mut self) {
+        self.batch.shrink_to_fit();
+    }
+
+    pub(crate) fn discarded(&self) -> usize {
+        self.discarded
     }
 
     /// Hands the batch to the consumers.
@@ -258,7 +284,11 @@ impl Producer {
                 Some(message) => Batch::One(message),
                 None => return,
             },
-            _ => Batch::Many(std::mem::take(&mut self.batch)),
+            length => {
+                // The next burst is likely to be as long.
+                let next = VecDeque::with_capacity(length);
+                Batch::Many(std::mem::replace(&mut self.batch, next))
+            }
         };
         let messages = match &batch {
             Batch::One(_) => 1,
@@ -295,16 +325,18 @@ impl Producer {
 
     fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
         let queue = &*self.queue;
-        queue.paused.store(true, Ordering::SeqCst);
         let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
-        while !is_over(queue) {
-            room = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            {
+        loop {
+            queue.paused.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            room = match left {
+                _ if is_over(queue) => break,
+                Some(left) if left.is_zero() => break,
                 None => queue
                     .resume
                     .wait(room)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => break,
                 Some(left) => {
                     let result = queue.resume.wait_timeout(room, left);
                     result.unwrap_or_else(PoisonError::into_inner).0
@@ -320,6 +352,24 @@ impl Drop for Producer {
         self.sender = None;
         self.queue.ended.store(true, Ordering::SeqCst);
         self.queue.wake_consumers(true);
+    }
+}
+
+impl Sink for Producer {
+    /// Adds a message to the batch. Once the bounds stop nobody, on the way to the peer's Close frame,
+    /// what they do not hold is dropped.
+    fn push(&mut self, message: Message) -> bool {
+        if !self.has_room() && self.is_released() {
+            self.discarded += 1;
+            return true;
+        }
+        self.room = (
+            self.room.0.saturating_sub(1),
+            self.room.1.saturating_sub(message.len()),
+        );
+        self.batch_bytes += message.len();
+        self.batch.push_back(message);
+        self.has_room() || self.is_released()
     }
 }
 
@@ -344,7 +394,7 @@ mod tests {
     #[test]
     fn messages_come_out_in_order_and_are_counted() {
         let (mut producer, queue) = bounded(100, 1 << 20);
-        (0..3).for_each(|n| producer.push(numbered(n)));
+        (0..3).for_each(|n| assert!(producer.push(numbered(n))));
         assert_eq!(queue.len(), 0);
         producer.deliver();
         producer.push(numbered(3));
@@ -394,8 +444,8 @@ mod tests {
     #[test]
     fn a_full_queue_stops_the_producer_until_it_is_low() {
         let (mut producer, queue) = bounded(8, 1 << 20);
-        (0..8).for_each(|n| producer.push(numbered(n)));
-        assert!(producer.is_full());
+        (0..8).for_each(|n| assert_eq!(producer.push(numbered(n)), n < 7));
+        assert!(!producer.has_room());
         producer.deliver();
         thread::scope(|scope| {
             let waiting = scope.spawn(move || {
@@ -416,6 +466,6 @@ mod tests {
             scope.spawn(|| producer.wait_for_room(None));
             queue.release();
         });
-        assert!(producer.is_full() && producer.is_released());
+        assert!(!producer.has_room() && producer.is_released());
     }
 }

@@ -5,7 +5,7 @@ use super::read_buffer::{ReadBuffer, SMALL};
 use crate::config::Limits;
 use crate::error::Error;
 use crate::net::Transport;
-use crate::protocol::{Event, Inbound, LARGE, Role};
+use crate::protocol::{Inbound, Role, Sink, Step};
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -29,11 +29,11 @@ pub(super) struct Intake {
     /// With TLS: decrypted bytes, and how many of them are taken.
     plain: Option<Vec<u8>>,
     taken: usize,
-    /// An event that a read completed by itself.
-    ready: Option<Event>,
     /// The last message was large, so the next may be: only its begin is read into the buffer, and
     /// the rest to where it stays.
     expect_large: bool,
+    /// Large messages came since the last [`shrink`](Self::shrink).
+    had_large: bool,
 }
 
 impl Intake {
@@ -49,35 +49,27 @@ impl Intake {
             socket: ReadBuffer::new(&frames),
             plain,
             taken: 0,
-            ready: None,
             expect_large: false,
+            had_large: false,
         }
     }
 
-    /// The next event from what was read.
-    pub(super) fn next(&mut self, now: Instant) -> Result<Option<Event>, Error> {
-        let mut event = self.ready.take();
-        if event.is_none() {
-            let unread = match &mut self.plain {
-                None => self.socket.unread(),
-                Some(plain) => &mut plain[self.taken..],
-            };
-            let (n, next) = self.inbound.receive(unread, now)?;
-            self.consume(n);
-            event = next;
-        }
-        if let Some(Event::Message(message)) = &event {
-            self.expect_large = message.len() >= LARGE;
-        }
-        Ok(event)
+    /// Decodes what was read, up to the next step.
+    pub(super) fn next(&mut self, now: Instant, sink: &mut impl Sink) -> Result<Step, Error> {
+        let unread = match &mut self.plain {
+            None => self.socket.unread(),
+            Some(plain) => &mut plain[self.taken..],
+        };
+        let (n, step) = self.inbound.receive(unread, now, sink)?;
+        self.consume(n);
+        Ok(step)
     }
 
     pub(super) fn has_unread(&mut self) -> bool {
-        let unread = match &self.plain {
+        match &self.plain {
             None => !self.socket.unread().is_empty(),
             Some(plain) => self.taken < plain.len(),
-        };
-        unread || self.ready.is_some()
+        }
     }
 
     /// When the message began that has not come whole.
@@ -85,24 +77,31 @@ impl Intake {
         self.inbound.message_begun()
     }
 
-    /// Reads once, without waiting.
+    /// Reads once, without waiting. A large message that it completes goes to the sink.
     pub(super) fn read(
         &mut self,
         transport: &dyn Transport,
         tls: Option<&Tls>,
+        sink: &mut impl Sink,
     ) -> Result<Got, Error> {
         match tls {
-            None => self.read_plain(transport),
+            None => self.read_plain(transport, sink),
             Some(tls) => self.read_encrypted(transport, tls),
         }
     }
 
-    fn read_plain(&mut self, transport: &dyn Transport) -> Result<Got, Error> {
+    fn read_plain(
+        &mut self,
+        transport: &dyn Transport,
+        sink: &mut impl Sink,
+    ) -> Result<Got, Error> {
         if self.socket.unread().is_empty() {
             if let Some(space) = self.inbound.space() {
+                (self.expect_large, self.had_large) = (true, true);
                 let (got, n) = read(transport, space)?;
                 if n > 0 {
-                    self.ready = self.inbound.fill(n)?;
+                    // Full or not: the next step is taken before the next read.
+                    self.inbound.fill(n, sink)?;
                 }
                 return Ok(got);
             }
@@ -112,7 +111,8 @@ impl Intake {
 
     fn read_buffered(&mut self, transport: &dyn Transport) -> Result<Got, Error> {
         let space = self.socket.space();
-        let room = if self.expect_large {
+        let large = std::mem::take(&mut self.expect_large) || self.inbound.is_in_large_frame();
+        let room = if large {
             space.len().min(SMALL)
         } else {
             space.len()
@@ -123,7 +123,6 @@ impl Intake {
     }
 
     fn read_encrypted(&mut self, transport: &dyn Transport, tls: &Tls) -> Result<Got, Error> {
-        self.expect_large = false;
         let got = self.read_buffered(transport)?;
         let (Got::Bytes | Got::Full, Some(plain)) = (got, &mut self.plain) else {
             return Ok(got);
@@ -159,7 +158,7 @@ impl Intake {
     /// Gives memory back that a burst needed.
     pub(super) fn shrink(&mut self) {
         self.inbound.shrink();
-        self.expect_large = false;
+        self.had_large = false;
         self.socket.shrink();
         if let Some(plain) = self.plain.as_mut().filter(|plain| plain.is_empty()) {
             *plain = Vec::new();

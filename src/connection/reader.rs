@@ -5,7 +5,7 @@ use super::intake::{Got, Intake};
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
-use crate::protocol::{Event, Role};
+use crate::protocol::{Role, Step};
 use crate::queue::Producer;
 use bytes::Bytes;
 use std::io;
@@ -40,7 +40,6 @@ pub(super) struct Reader {
     leftover: bool,
     /// Sends may be deferred, and the reader comes by after so long.
     tick: Option<Duration>,
-    discarded: usize,
 }
 
 impl Reader {
@@ -50,7 +49,6 @@ impl Reader {
             intake: Intake::new(connection.role, limits, connection.tls.is_some(), rest),
             leftover: false,
             tick: None,
-            discarded: 0,
             connection,
             producer,
         }
@@ -69,14 +67,13 @@ impl Reader {
         let Reader {
             connection,
             producer,
-            discarded,
             ..
         } = self;
         let told = result
             .as_ref()
             .err()
             .is_none_or(|error| error.close_code().is_some());
-        connection.finish(result.err(), discarded);
+        connection.finish(result.err(), producer.discarded());
         // Consumers learn from the end of the channel that there is an end to look at.
         drop(producer);
         if told {
@@ -106,7 +103,8 @@ impl Reader {
 
     fn read(&mut self) -> Result<Got, Error> {
         let tls = self.connection.tls.as_ref();
-        let got = self.intake.read(&*self.connection.transport, tls);
+        let transport = &*self.connection.transport;
+        let got = self.intake.read(transport, tls, &mut self.producer);
         if tls.is_some_and(|tls| tls.has_output.load(Ordering::SeqCst)) {
             self.flush();
         }
@@ -118,19 +116,19 @@ impl Reader {
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
-            if self.producer.is_full() && !self.producer.is_released() && self.intake.has_unread() {
+            if !self.producer.has_room() && !self.producer.is_released() && self.intake.has_unread()
+            {
                 self.pause(answered);
                 now = Instant::now();
             }
-            match self.intake.next(now)? {
-                None => break false,
-                Some(Event::Message(message)) => self.queue(message),
-                Some(Event::Ping(payload)) => {
+            match self.intake.next(now, &mut self.producer)? {
+                Step::More => break false,
+                Step::Full | Step::Pong(_) => {}
+                Step::Ping(payload) => {
                     self.connection.answer(payload);
                     answered = true;
                 }
-                Some(Event::Pong(_)) => {}
-                Some(Event::Close(frame)) => {
+                Step::Close(frame) => {
                     log::debug!("received Close: {frame}");
                     let timeout = self.connection.config.timeouts.close;
                     let mut path = self.connection.lock_send();
@@ -159,23 +157,13 @@ impl Reader {
         self.producer.deliver();
     }
 
-    fn queue(&mut self, message: crate::Message) {
-        // Released: the application is closing, and nothing stops the reader on its way to the
-        // peer's Close frame. What the bounds do not hold is dropped.
-        if self.producer.is_full() {
-            self.discarded += 1;
-        } else {
-            self.producer.push(message);
-        }
-    }
-
     /// Waits until the application has taken most of what is queued.
     fn pause(&mut self, answered: bool) {
         self.deliver();
         if answered {
             self.flush();
         }
-        while self.producer.is_full() && !self.producer.is_released() {
+        while !self.producer.has_room() && !self.producer.is_released() {
             let owing = !self.stop_deferring() || self.leftover;
             if self.leftover {
                 self.flush();
@@ -237,6 +225,7 @@ impl Reader {
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {
             self.intake.shrink();
+            self.producer.shrink();
         }
         if ready.writable {
             self.flush();

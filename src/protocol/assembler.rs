@@ -81,11 +81,10 @@ impl Assembler {
         Ok(())
     }
 
-    /// Takes a message that came whole in one frame, and was there at once.
-    pub(super) fn whole(&mut self, opcode: Data, payload: &[u8]) -> Result<Message, Error> {
-        let kind = self.judge_order(opcode)?;
-        self.judge_size(payload.len() as u64)?;
-        message(kind, Bytes::copy_from_slice(payload))
+    /// Judges a message that comes whole in one frame.
+    pub(super) fn judge_whole(&self, opcode: Data, header: &Header) -> Result<(), Error> {
+        self.judge_order(opcode)?;
+        self.judge_size(header.length)
     }
 
     /// Takes unmasked payload of the current frame.
@@ -201,6 +200,16 @@ impl Assembler {
             self.buffer.reserve_exact(target - self.buffer.len());
         }
     }
+}
+
+/// The message of one frame.
+pub(super) fn whole(opcode: Data, payload: Bytes) -> Result<Message, Error> {
+    let kind = if opcode == Data::Text {
+        Kind::Text
+    } else {
+        Kind::Binary
+    };
+    message(kind, payload)
 }
 
 fn message(kind: Kind, payload: Bytes) -> Result<Message, Error> {

@@ -1,25 +1,40 @@
 //! The receive path: bytes in, events out (RFC 6455 section 6.2).
 
-use super::assembler::Assembler;
+use super::assembler::{self, Assembler};
 use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
 use super::{Role, mask};
 use crate::close::CloseFrame;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::message::Message;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::time::Instant;
 
 /// A rest of a payload of so many bytes is worth a read of its own.
 pub(crate) const LARGE: usize = 16 << 10;
 
-/// What came.
+/// The allocation that small payloads share.
+const BLOCK: usize = 2 << 10;
+
+/// Payloads up to this share one.
+const SMALL: usize = BLOCK / 8;
+
+/// Takes complete messages.
+pub(crate) trait Sink {
+    /// Returns whether another may follow now.
+    fn push(&mut self, message: Message) -> bool;
+}
+
+/// Why decoding stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
-    Message(Message),
+pub(crate) enum Step {
+    /// All was taken that can be: what is left is the begin of a header.
+    More,
+    /// The sink wants no more messages now.
+    Full,
     Ping(Bytes),
     Pong(Bytes),
-    /// The last event: what comes after it is discarded.
+    /// The last step: what comes after it is discarded.
     Close(CloseFrame),
 }
 
@@ -31,6 +46,8 @@ pub(crate) struct Inbound {
     assembler: Assembler,
     /// The payload of a control frame that has not come whole.
     control: Vec<u8>,
+    /// Where small payloads that came together are copied to. It is not kept for the next read.
+    block: BytesMut,
 }
 
 #[derive(Debug)]
@@ -50,22 +67,25 @@ impl Inbound {
             state: State::Header,
             assembler: Assembler::new(limits),
             control: Vec::new(),
+            block: BytesMut::new(),
         }
     }
 
-    /// Takes bytes from the front of `input` up to the end of one event, and says how many. Without
-    /// an event all was taken that can be: what is left is the begin of a header. `input` is
-    /// unmasked in place.
+    /// Takes bytes from the front of `input` up to the next step, and says how many. Messages go to
+    /// the sink. `input` is unmasked in place.
     ///
     /// After an error everything is discarded.
     pub(crate) fn receive(
         &mut self,
         input: &mut [u8],
         now: Instant,
-    ) -> Result<(usize, Option<Event>), Error> {
-        let result = self.advance(input, now);
-        if matches!(result, Err(_) | Ok((_, Some(Event::Close(_))))) {
-            self.state = State::Discard;
+        sink: &mut impl Sink,
+    ) -> Result<(usize, Step), Error> {
+        let result = self.advance(input, now, sink);
+        match &result {
+            Ok((_, Step::More)) if self.block.capacity() > 0 => self.block = BytesMut::new(),
+            Ok((_, Step::Close(_))) | Err(_) => self.state = State::Discard,
+            _ => {}
         }
         result
     }
@@ -78,6 +98,14 @@ impl Inbound {
     /// Gives back memory that only a load of large messages needs.
     pub(crate) fn shrink(&self) {
         self.assembler.shrink();
+    }
+
+    /// Whether the rest of a large payload is next.
+    pub(crate) fn is_in_large_frame(&self) -> bool {
+        match &self.state {
+            State::Payload { header, .. } => header.length >= LARGE as u64,
+            _ => false,
+        }
     }
 
     /// Space for the next bytes of a large payload, so that they can be read to where they stay.
@@ -93,44 +121,57 @@ impl Inbound {
     }
 
     /// Takes `n` bytes that were put into the [`space`](Self::space).
-    pub(crate) fn fill(&mut self, n: usize) -> Result<Option<Event>, Error> {
-        let State::Payload { header, left } = &mut self.state else {
-            return Ok(None);
-        };
-        *left -= n as u64;
-        let complete = *left == 0;
-        let mut result = self
-            .assembler
-            .fill(n, |payload| mask::apply(payload, &mut header.key));
-        let mut event = None;
-        if complete && result.is_ok() {
-            let header = *header;
-            self.state = State::Header;
-            match self.end(&header) {
-                Ok(ended) => event = ended,
-                Err(error) => result = Err(error),
-            }
-        }
+    pub(crate) fn fill(&mut self, n: usize, sink: &mut impl Sink) -> Result<Step, Error> {
+        let result = self.fill_space(n, sink);
         if result.is_err() {
             self.state = State::Discard;
         }
-        result.map(|()| event)
+        result
     }
 
-    fn advance(&mut self, input: &mut [u8], now: Instant) -> Result<(usize, Option<Event>), Error> {
+    fn fill_space(&mut self, n: usize, sink: &mut impl Sink) -> Result<Step, Error> {
+        let State::Payload { header, left } = &mut self.state else {
+            return Ok(Step::More);
+        };
+        *left -= n as u64;
+        let (complete, fin) = (*left == 0, header.fin);
+        self.assembler
+            .fill(n, |payload| mask::apply(payload, &mut header.key))?;
+        if !complete {
+            return Ok(Step::More);
+        }
+        self.state = State::Header;
+        match fin && !sink.push(self.assembler.finish()?) {
+            true => Ok(Step::Full),
+            false => Ok(Step::More),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        input: &mut [u8],
+        now: Instant,
+        sink: &mut impl Sink,
+    ) -> Result<(usize, Step), Error> {
         let mut taken = 0;
         loop {
             let rest = input.get_mut(taken..).unwrap_or_default();
             match &mut self.state {
-                State::Discard => return Ok((taken + rest.len(), None)),
+                State::Discard => return Ok((taken + rest.len(), Step::More)),
                 State::Header => {
                     let Some((header, length)) = Header::parse(rest, self.role)? else {
-                        return Ok((taken, None));
+                        return Ok((taken, Step::More));
                     };
                     taken += length;
                     let payload = rest.get_mut(length..).unwrap_or_default();
-                    if let Some(event) = self.begin(header, payload, now)? {
-                        return Ok((taken + header.length as usize, Some(event)));
+                    match self.begin(header, payload, now)? {
+                        None => {}
+                        Some(message) => {
+                            taken += header.length as usize;
+                            if !sink.push(message) {
+                                return Ok((taken, Step::Full));
+                            }
+                        }
                     }
                 }
                 State::Payload { header, left } => {
@@ -142,32 +183,33 @@ impl Inbound {
                     let (header, complete) = (*header, *left == 0);
                     self.take(&header, payload)?;
                     if !complete {
-                        return Ok((taken, None));
+                        return Ok((taken, Step::More));
                     }
                     self.state = State::Header;
-                    if let Some(event) = self.end(&header)? {
-                        return Ok((taken, Some(event)));
+                    match self.end(&header, sink)? {
+                        Step::More => {}
+                        step => return Ok((taken, step)),
                     }
                 }
             }
         }
     }
 
-    /// Begins a frame. An unfragmented one whose payload is all there is the event at once.
+    /// Begins a frame. An unfragmented one whose payload is all there is a message at once.
     fn begin(
         &mut self,
         mut header: Header,
         rest: &mut [u8],
         now: Instant,
-    ) -> Result<Option<Event>, Error> {
-        let there = usize::try_from(header.length)
-            .ok()
-            .and_then(|n| rest.get_mut(..n));
-        match (header.opcode, there) {
+    ) -> Result<Option<Message>, Error> {
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        let more_came = rest.len() > length;
+        match (header.opcode, rest.get_mut(..length)) {
             (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload)) if header.fin => {
+                self.assembler.judge_whole(opcode, &header)?;
                 mask::apply(payload, &mut header.key);
-                let message = self.assembler.whole(opcode, payload)?;
-                return Ok(Some(Event::Message(message)));
+                let payload = self.copy_out(payload, more_came);
+                return assembler::whole(opcode, payload).map(Some);
             }
             (OpCode::Data(opcode), _) => self.assembler.begin(opcode, &header, now)?,
             (OpCode::Control(_), _) => self.control.clear(),
@@ -177,6 +219,20 @@ impl Inbound {
             left: header.length,
         };
         Ok(None)
+    }
+
+    /// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
+    /// came together share an allocation of [`BLOCK`] bytes.
+    fn copy_out(&mut self, payload: &[u8], more_came: bool) -> Bytes {
+        let begun = self.block.capacity() > 0;
+        if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
+            return Bytes::copy_from_slice(payload);
+        }
+        if self.block.capacity() < payload.len() {
+            self.block = BytesMut::with_capacity(BLOCK);
+        }
+        self.block.extend_from_slice(payload);
+        self.block.split().freeze()
     }
 
     fn take(&mut self, header: &Header, payload: &[u8]) -> Result<(), Error> {
@@ -190,17 +246,13 @@ impl Inbound {
         }
     }
 
-    fn end(&mut self, header: &Header) -> Result<Option<Event>, Error> {
+    fn end(&mut self, header: &Header, sink: &mut impl Sink) -> Result<Step, Error> {
         Ok(match header.opcode {
-            OpCode::Data(_) if header.fin => Some(Event::Message(self.assembler.finish()?)),
-            OpCode::Data(_) => None,
-            OpCode::Control(Control::Close) => {
-                Some(Event::Close(frame::parse_close(&self.control)?))
-            }
-            OpCode::Control(Control::Ping) => {
-                Some(Event::Ping(Bytes::copy_from_slice(&self.control)))
-            }
-            OpCode::Control(_) => Some(Event::Pong(Bytes::copy_from_slice(&self.control))),
+            OpCode::Data(_) if header.fin && !sink.push(self.assembler.finish()?) => Step::Full,
+            OpCode::Data(_) => Step::More,
+            OpCode::Control(Control::Close) => Step::Close(frame::parse_close(&self.control)?),
+            OpCode::Control(Control::Ping) => Step::Ping(Bytes::copy_from_slice(&self.control)),
+            OpCode::Control(_) => Step::Pong(Bytes::copy_from_slice(&self.control)),
         })
     }
 }

@@ -3,6 +3,10 @@
 /// Applies the masking key and turns it, so that the next bytes of the same payload go on with it.
 pub(super) fn apply(bytes: &mut [u8], key: &mut [u8; 4]) {
     let [a, b, c, d] = *key;
+    if [a, b, c, d] == [0; 4] {
+        // From a server, that is: without a mask.
+        return;
+    }
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let mut words = bytes.chunks_exact_mut(8);
     for chunk in &mut words {

@@ -17,7 +17,7 @@ mod tests;
 
 pub(crate) use frame::MAX_CONTROL;
 pub(crate) use frames::Frames;
-pub(crate) use inbound::{Event, Inbound, LARGE};
+pub(crate) use inbound::{Inbound, LARGE, Sink, Step};
 pub(crate) use outbound::Outbound;
 
 /// Which side of the connection this is.
