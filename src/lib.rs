@@ -163,3 +163,8 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use sender::Sender;
 pub use server::{Accept, Incoming, Server, ServerBuilder, Upgrade};
 pub use websocket::WebSocket;
+
+/// The README's example is compiled with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
