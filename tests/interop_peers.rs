@@ -3,6 +3,8 @@
 //! `tests/interop/setup.sh` installs them into `target/interop`; `peer.py` and `peer.mjs` beside it
 //! say what they do. Every wait is bounded, and a process that is left over is killed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
