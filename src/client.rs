@@ -116,6 +116,17 @@ impl ClientBuilder {
     }
 
     /// Sets limits, timeouts and the bounds of the queue. Defaults to [`Config::client`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsync::{ClientBuilder, Config};
+    ///
+    /// let mut config = Config::client();
+    /// config.timeouts.open = Some(Duration::from_secs(3));
+    /// let builder = ClientBuilder::new("ws://localhost:9001/").config(config);
+    /// ```
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -123,6 +134,16 @@ impl ClientBuilder {
     }
 
     /// Sets the TLS of `wss`. Defaults to [`TlsConfig::client`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, TlsConfig};
+    ///
+    /// let tls = TlsConfig::client().add_root_certificate_pem(&std::fs::read("root.pem")?)?;
+    /// let ws = ClientBuilder::new("wss://intranet.example/").tls(tls).connect()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
@@ -140,6 +161,23 @@ impl ClientBuilder {
     /// # Blocking
     ///
     /// Until the connection is open, at most [`Timeouts::open`](crate::Timeouts::open).
+    ///
+    /// # Examples
+    ///
+    /// A refusal comes with the server's answer:
+    ///
+    /// ```no_run
+    /// use wsync::ClientBuilder;
+    ///
+    /// match ClientBuilder::new("ws://localhost:9001/private").connect() {
+    ///     Ok(ws) => ws.send("hello")?,
+    ///     Err(error) => match error.response() {
+    ///         Some(response) => println!("{}: {:?}", response.status(), response.body()),
+    ///         None => println!("{error}"),
+    ///     },
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn connect(&self) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;
         let stream = tcp::connect(target.host(), target.port(), deadline)?;

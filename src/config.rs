@@ -75,7 +75,8 @@ pub struct Limits {
     /// The payload of a received message, in bytes. Defaults to 1 MiB on a server and 64 MiB on a
     /// client. Above it the connection is failed with 1009, before the bytes are stored.
     pub message: usize,
-    /// The payload of a received frame, in bytes. Defaults to the limit of a message.
+    /// The payload of a received frame, in bytes. Defaults to 1 MiB on a server and 64 MiB on a client.
+    /// It does not follow [`message`](Self::message): to let a larger message in, raise both.
     pub frame: usize,
     /// The frames of a received message; an empty one counts twice. Defaults to 131 072.
     pub fragments: usize,

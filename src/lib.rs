@@ -1,4 +1,137 @@
-//! Synchronous, threaded WebSockets.
+//! WebSockets ([RFC 6455]) for programs that use threads: a client and a server with blocking
+//! calls.
+//!
+//! Each connection has a reader thread that puts complete messages into a queue, from which the
+//! application takes them when it likes. Sending does not wait for receiving: any thread may send
+//! at any time, over `ws` and over `wss`.
+//!
+//! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
+//!
+//! # A first example
+//!
+//! A server that sends everything back, and a client of it:
+//!
+//! ```
+//! use std::thread;
+//! use wsync::Server;
+//!
+//! let server = Server::bind("127.0.0.1:0")?;
+//! let address = format!("ws://{}/", server.local_addr());
+//! let serving = server.clone();
+//! let serving = thread::spawn(move || {
+//!     serving.serve(|ws| {
+//!         for message in ws.iter().map_while(Result::ok) {
+//!             let _ = ws.send(message);
+//!         }
+//!     })
+//! });
+//!
+//! let ws = wsync::connect(&address)?;
+//! ws.send("hello")?;
+//! ws.send(vec![1, 2, 3])?;
+//! assert_eq!(ws.recv()?.as_text(), Some("hello"));
+//! assert_eq!(ws.recv()?.as_bytes(), [1, 2, 3]);
+//! let closed = ws.close()?;
+//! assert!(closed.is_normal());
+//!
+//! server.shutdown()?;
+//! serving.join().expect("the server does not panic")?;
+//! # Ok::<(), wsync::Error>(())
+//! ```
+//!
+//! [`connect`] has the defaults, [`ClientBuilder`] the choices of a client; [`Server::builder`]
+//! those of a server, and [`Server::serve_upgrades`] looks at each request first.
+//! [`WebSocket::split`] gives the two halves, [`Sender`] and [`Receiver`]. The folder `examples` of
+//! the project has more.
+//!
+//! # Threads
+//!
+//! An open connection has one thread of its own, `ws-read`, with a stack of 128 KiB. It reads,
+//! answers pings and Close frames, and ends with the connection. Sending runs in the thread that
+//! sends. A server has one more for each connection, `ws-serve`, which does TLS and the opening
+//! handshake and then runs the handler, and with [`Server::incoming`] one `ws-accept` in all. A
+//! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
+//! which ends with the lookup. One `ws-timer` for the whole process starts when a connection must
+//! be bounded and nobody waits for it, such as the first that is dropped without being closed.
+//!
+//! # The queue
+//!
+//! [`Receiver::recv`] waits for a message, [`Receiver::recv_timeout`] and
+//! [`Receiver::recv_deadline`] within a bound, [`Receiver::try_recv`] not at all;
+//! [`Receiver::iter`] goes on until the connection ends. Several threads may receive: each message
+//! goes to one of them. [`Receiver::len`] and [`Receiver::bytes`] tell what waits, without taking
+//! it. Messages that came before the connection ended, for whatever reason, are delivered before
+//! its end is.
+//!
+//! # Back-pressure
+//!
+//! The queue is bounded in messages and in bytes ([`QueueConfig`]). At either bound the reader
+//! stops reading, until a quarter is left; TCP then slows the peer down. Pings behind those
+//! messages are not answered meanwhile, for they have not been read. A sender feels the peer in the
+//! same way: [`Sender::send`] waits while the buffers of the system and the outbox
+//! ([`Limits::outbox`]) are full, at most for [`Timeouts::send`]. Neither waits for the other: two
+//! peers that both send without receiving wait for room or a timeout, and their readers read on up
+//! to the bounds of their queues.
+//!
+//! # Closing
+//!
+//! [`Sender::close`] sends a Close frame and waits for the peer's, at most for [`Timeouts::close`]
+//! and a second; calls that other threads are blocked in end. It returns [`Closed`]: both Close
+//! frames, who was first, and how many messages could not be sent or kept. A Close frame of the
+//! peer is answered by itself, with the same code. Dropping the last handle sends 1001 (going
+//! away), or 1000 where [`Server::serve`] runs the handler, and does not wait.
+//!
+//! A connection is *failed* when the peer breaks the protocol: 1002, or 1007 for text that is not
+//! UTF-8, 1009 for a message above [`Limits::message`], 1008 for one that takes longer than
+//! [`Timeouts::message`].
+//!
+//! # Errors
+//!
+//! There is one [`Error`], which says who is to blame: the caller ([`Error::Uri`],
+//! [`Error::Misuse`]), the system ([`Error::Io`], [`Error::Tls`]), the peer ([`Error::Handshake`],
+//! [`Error::Protocol`], [`Error::TooBig`]), or a deadline ([`Error::Timeout`]). A normal close is
+//! no error: an iteration just ends, and [`Receiver::closed`] tells how. An abnormal one is its
+//! last item. Where a call needs an open connection and there is none, [`Error::Closed`] says so.
+//! [`SendError`] hands the message back if none of it has left; the errors of the queue
+//! ([`RecvError`], [`TryRecvError`], [`RecvTimeoutError`]) turn into [`Error`] with `?`.
+//!
+//! # Features and TLS
+//!
+//! | feature | default | what it brings | what it needs to build |
+//! |---|---|---|---|
+//! | `native-tls` | yes | `wss` by the TLS of the platform | on Linux OpenSSL's headers and pkg-config |
+//! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
+//! | `deflate` | yes | nothing yet: the name is reserved | |
+//!
+//! Without a TLS feature there is no `wss`: connecting to such an address is an
+//! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
+//! TLS 1.2 and not 1.3, since native-tls turns 1.3 off in its acceptor; clients speak both.
+//!
+//! # Logging
+//!
+//! With the [`log`](https://docs.rs/log) crate:
+//!
+//! | level | what |
+//! |---|---|
+//! | error | the socket that [`Server::incoming`] listens on broke |
+//! | warn | no thread could be started; accepting a connection failed |
+//! | info | nothing |
+//! | debug | host and port of each connection opened; addresses that refused; opening handshakes refused, and why; Close frames received, with code and reason; why a connection is failed; how each ended |
+//! | trace | nothing |
+//!
+//! The payloads of messages, pings and pongs are never logged, nor are the values of headers,
+//! paths, queries and passwords. The reason of a Close frame is, as the peer wrote it. Two of
+//! the dependencies log beside that, under their own names: `tungstenite::protocol::frame::frame`
+//! the first two bytes of the header of each received frame, at trace; `native_tls` certificates
+//! that cannot be loaded, at debug.
+//!
+//! # What is not there yet
+//!
+//! Compression (permessage-deflate), proxies, redirects, `ws+unix` addresses (but see
+//! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
+//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages sent
+//! or received in pieces, looking at a queued message without taking it, policies other than
+//! back-pressure for a full queue, broadcasting, and rustls.
 
 mod client;
 mod close;
@@ -30,3 +163,8 @@ pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use sender::Sender;
 pub use server::{Accept, Incoming, Server, ServerBuilder, Upgrade};
 pub use websocket::WebSocket;
+
+/// The README's example is compiled with the tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

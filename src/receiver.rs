@@ -46,9 +46,13 @@ impl Receiver {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # let (_, receiver) = wsync::connect("ws://localhost:9001")?.split();
-    /// let message = receiver.recv()?;
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// assert_eq!(receiver.recv()?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn recv(&self) -> Result<Message, RecvError> {
@@ -68,12 +72,15 @@ impl Receiver {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::Duration;
     /// use wsync::RecvTimeoutError;
     ///
-    /// # let (_, receiver) = wsync::connect("ws://localhost:9001")?.split();
-    /// match receiver.recv_timeout(Duration::from_secs(1)) {
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// match receiver.recv_timeout(Duration::from_millis(10)) {
     ///     Ok(message) => println!("{message:?}"),
     ///     Err(RecvTimeoutError::Timeout) => println!("nothing yet"),
     ///     Err(RecvTimeoutError::Closed(why)) => println!("{why}"),
@@ -99,6 +106,23 @@ impl Receiver {
     /// # Blocking
     ///
     /// Until the deadline at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send_all(["a", "b"])?;
+    /// // Both within one second.
+    /// let deadline = Instant::now() + Duration::from_secs(1);
+    /// receiver.recv_deadline(deadline)?;
+    /// receiver.recv_deadline(deadline)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
         self.take(Some(deadline)).map_err(|empty| match empty {
             Empty::Now => RecvTimeoutError::Timeout,
@@ -112,6 +136,23 @@ impl Receiver {
     ///
     /// [`TryRecvError::Empty`] when none is queued, or when one has only just come and another thread
     /// that waits in [`recv`](Self::recv) is about to take it. [`TryRecvError::Closed`] as `recv`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TryRecvError;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// match receiver.try_recv() {
+    ///     Ok(message) => println!("{message:?}"),
+    ///     Err(TryRecvError::Empty) => println!("nothing yet"),
+    ///     Err(TryRecvError::Closed(why)) => println!("{why}"),
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn try_recv(&self) -> Result<Message, TryRecvError> {
         self.connection()
             .queue()
@@ -128,6 +169,20 @@ impl Receiver {
     /// # Blocking
     ///
     /// Each step as [`recv`](Self::recv).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send_all(["a", "b", "c"])?;
+    /// for message in receiver.iter().take(3) {
+    ///     println!("{:?}", message?.as_text());
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn iter(&self) -> Iter<'_> {
         Iter {
             receiver: self,
@@ -136,6 +191,21 @@ impl Receiver {
     }
 
     /// The messages that are queued, without waiting. An abnormal end is the last item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send_all(["a", "b", "c"])?;
+    /// let first = receiver.recv()?;
+    /// for message in receiver.try_iter() {
+    ///     println!("{:?} was there already", message?);
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn try_iter(&self) -> TryIter<'_> {
         TryIter {
             receiver: self,
@@ -144,6 +214,19 @@ impl Receiver {
     }
 
     /// How many messages are queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send_all(["one", "two", "three"])?;
+    /// receiver.recv()?;
+    /// println!("{} wait, {} bytes", receiver.len(), receiver.bytes());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.connection().queue().len()
     }
@@ -159,6 +242,19 @@ impl Receiver {
     }
 
     /// How the connection ended, once it has. Messages may still be queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.close()?;
+    /// let closed = receiver.closed().unwrap_or_default();
+    /// assert_eq!(closed.to_string(), "sent 1000 (normal closure); then received 1000 (normal closure)");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn closed(&self) -> Option<Closed> {
         self.handle.closed()
     }

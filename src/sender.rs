@@ -47,8 +47,11 @@ impl Sender {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
     /// sender.send("text")?;
     /// sender.send(vec![1, 2, 3])?;
     /// # Ok::<(), wsync::Error>(())
@@ -71,8 +74,11 @@ impl Sender {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
     /// for n in 0..1000 {
     ///     sender.feed(format!("line {n}"))?;
     /// }
@@ -93,6 +99,20 @@ impl Sender {
     /// # Blocking
     ///
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.feed("one")?;
+    /// sender.feed("two")?;
+    /// sender.flush()?;
+    /// assert_eq!(receiver.recv()?.as_text(), Some("one"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn flush(&self) -> Result<(), Error> {
         self.connection().flush()
     }
@@ -110,8 +130,11 @@ impl Sender {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
     /// sender.send_all(["a", "b", "c"])?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
@@ -138,6 +161,17 @@ impl Sender {
     /// # Blocking
     ///
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// sender.ping("are you there?")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
         self.connection().ping(payload.as_ref())
     }
@@ -151,6 +185,17 @@ impl Sender {
     /// # Blocking
     ///
     /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// sender.pong("alive")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
         self.connection().pong(payload.as_ref())
     }
@@ -164,6 +209,20 @@ impl Sender {
     /// # Blocking
     ///
     /// As [`close_with`](Self::close_with).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// let closed = sender.close()?;
+    /// assert!(closed.is_normal());
+    /// // What the server had sent before is still there, and then the iteration ends.
+    /// assert_eq!(receiver.iter().count(), 0);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn close(&self) -> Result<Closed, Error> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -187,10 +246,13 @@ impl Sender {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::CloseCode;
     ///
-    /// # let (sender, _) = wsync::connect("ws://localhost:9001")?.split();
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
     /// let closed = sender.close_with(CloseCode::GOING_AWAY, "lunch")?;
     /// assert!(closed.is_normal());
     /// # Ok::<(), wsync::Error>(())
@@ -204,6 +266,19 @@ impl Sender {
     }
 
     /// How the connection ended, once it has.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// assert!(sender.closed().is_none());
+    /// sender.close()?;
+    /// assert!(sender.closed().is_some());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn closed(&self) -> Option<Closed> {
         self.handle.closed()
     }

@@ -149,6 +149,14 @@ thread_local! {
 impl Server {
     /// A server with the defaults. Port 0 lets the system choose.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`ServerBuilder::bind`].
@@ -173,8 +181,9 @@ impl Server {
     /// Serves every client with `handler`, on a thread of its own, until [`shutdown`](Self::shutdown).
     ///
     /// The opening handshake runs on that thread too: a client that is slow at it holds up nobody.
-    /// When the handler returns, the connection is closed with 1000; when it panics, with 1011, and
-    /// no other connection is harmed.
+    /// When the handler returns, the connection is closed with 1000, unless a handle of it lives on
+    /// elsewhere: then when the last of them is dropped. When the handler panics, it is closed with
+    /// 1011, and no other connection is harmed.
     ///
     /// # Errors
     ///
@@ -290,6 +299,17 @@ impl Server {
     /// # Blocking
     ///
     /// At most that long; without a close timeout until all threads are done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// let serving = server.clone();
+    /// let serving = std::thread::spawn(move || serving.serve(|ws| drop(ws.recv())));
+    /// server.shutdown()?;
+    /// serving.join().expect("the server does not panic")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn shutdown(&self) -> Result<(), Error> {
         let shared = &*self.shared;
         shared.stop_accepting();

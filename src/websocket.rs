@@ -102,11 +102,37 @@ impl WebSocket {
     }
 
     /// The two halves. Either may go to another thread; the sender may be cloned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let (sender, receiver) = ws.split();
+    /// let sending = std::thread::spawn(move || sender.send("from another thread"));
+    /// assert_eq!(receiver.recv()?.as_text(), Some("from another thread"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
 
     /// The sending half, to be cloned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let sender = ws.sender().clone();
+    /// std::thread::spawn(move || sender.send("from another thread"));
+    /// assert_eq!(ws.recv()?.as_text(), Some("from another thread"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn sender(&self) -> &Sender {
         &self.sender
     }
@@ -306,6 +332,17 @@ impl WebSocket {
     }
 
     /// The peer's address, if the connection runs over TCP.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert_eq!(ws.peer_addr().map(|address| format!("ws://{address}/")), Some(url));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection().transport().peer_addr()
     }
@@ -321,6 +358,18 @@ impl WebSocket {
     }
 
     /// The request of the opening handshake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert_eq!(ws.request().uri().path(), "/");
+    /// assert_eq!(ws.response().status(), http::StatusCode::SWITCHING_PROTOCOLS);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn request(&self) -> &http::Request<()> {
         &self.sender.handle.request
     }
