@@ -61,6 +61,11 @@ impl Assembler {
         self.begun
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Begins a data frame: its order and size are judged before any of its payload is taken.
     pub(super) fn begin(
         &mut self,

@@ -117,6 +117,12 @@ impl Inbound {
         result.map(|()| event)
     }
 
+    /// The bytes that are allocated for the message in progress.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.assembler.held()
+    }
+
     fn advance(&mut self, input: &mut [u8], now: Instant) -> Result<(usize, Option<Event>), Error> {
         let mut taken = 0;
         loop {
