@@ -77,6 +77,21 @@ fn a_message_that_comes_slowly_in_one_frame_is_held_in_its_size() {
 }
 
 #[test]
+fn fragments_are_gathered_with_few_moves() {
+    let mut feeder = Feeder::new(Role::Client, &unlimited());
+    feeder.feed(&hex("02 00"));
+    let (mut moves, mut last) = (0, 0);
+    for _ in 0..20_000 {
+        feeder.feed(&hex("00 01 61"));
+        let held = feeder.inbound.held();
+        moves += usize::from(held != last);
+        last = held;
+    }
+    assert!(last <= 40_000, "{last} held");
+    assert!(moves <= 10, "moved {moves} times");
+}
+
+#[test]
 fn nothing_is_held_between_messages() {
     let bytes = hex("02 02 6162  00 01 63  80 01 64  82 01 65");
     let mut feeder = Feeder::new(Role::Client, &unlimited());
