@@ -75,7 +75,10 @@ impl Assembler {
     ) -> Result<(), Error> {
         let kind = self.judge_order(opcode)?;
         self.judge_size(header.length)?;
-        self.count(header.length)?;
+        // A message in one frame, even an empty one, is within any limit.
+        if !header.fin || self.kind.is_some() {
+            self.count(header.length)?;
+        }
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
         // Judged against a limit that is a usize.
@@ -190,8 +193,7 @@ impl Assembler {
     /// An empty fragment costs its sender next to nothing, so it counts twice.
     fn count(&mut self, length: u64) -> Result<(), Error> {
         self.fragments += if length == 0 { 2 } else { 1 };
-        // A message in one frame, even an empty one, is within any limit.
-        if self.fragments > self.limits.fragments.max(2) {
+        if self.fragments > self.limits.fragments {
             return Err(Error::TooBig {
                 size: self.fragments as u64,
                 limit: self.limits.fragments as u64,

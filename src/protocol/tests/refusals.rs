@@ -295,6 +295,14 @@ fn empty_fragments_count_twice() {
 }
 
 #[test]
+fn with_a_limit_of_one_fragment_nothing_may_be_fragmented() {
+    let limits = limits(100, 100, 1);
+    let second = hex("02 01 61  80 01");
+    refuses(Role::Client, &limits, &second, &[], too_big(2, 1));
+    refuses(Role::Client, &limits, &hex("02 00"), &[], too_big(2, 1));
+}
+
+#[test]
 fn what_came_before_a_failure_is_told_before_it() {
     let bytes = hex("81 01 61  89 01 62  c1 00");
     let events = [text("a"), ping(b"b")];
