@@ -140,6 +140,11 @@ impl Assembler {
         message(self.kind.take().unwrap_or(Kind::Binary), payload)
     }
 
+    /// Gives up the message in progress.
+    pub(super) fn abandon(&mut self) {
+        *self = Assembler::new(self.limits.clone());
+    }
+
     /// Gives back the memory of messages that are gone.
     pub(super) fn shrink(&self) {
         self.pool.clear();

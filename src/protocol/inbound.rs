@@ -65,7 +65,7 @@ impl Inbound {
     ) -> Result<(usize, Option<Event>), Error> {
         let result = self.advance(input, now);
         if matches!(result, Err(_) | Ok((_, Some(Event::Close(_))))) {
-            self.state = State::Discard;
+            self.discard();
         }
         result
     }
@@ -112,7 +112,7 @@ impl Inbound {
             }
         }
         if result.is_err() {
-            self.state = State::Discard;
+            self.discard();
         }
         result.map(|()| event)
     }
@@ -121,6 +121,12 @@ impl Inbound {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.assembler.held()
+    }
+
+    /// Discards what is in progress and what is to come.
+    fn discard(&mut self) {
+        self.state = State::Discard;
+        self.assembler.abandon();
     }
 
     fn advance(&mut self, input: &mut [u8], now: Instant) -> Result<(usize, Option<Event>), Error> {

@@ -99,6 +99,8 @@ fn a_message_in_progress_ends_with_the_close_frame_of_its_sender() {
             (closed(1000, 1000, Local), closed(1000, 1000, Remote))
         );
         assert_eq!(link.server.messages, []);
+        assert_eq!(link.server.inbound.message_begun(), None);
+        assert_eq!(link.server.inbound.held(), 0);
     });
 }
 
@@ -241,6 +243,8 @@ fn a_failure_is_told_to_the_peer_with_its_code() {
         let error = link.server.failure.as_ref().expect("it fails");
         assert_eq!(error.close_code(), Some(code.into()), "{bytes:x?}");
         assert_eq!(link.server.messages, [Message::from("before")]);
+        assert_eq!(link.server.inbound.message_begun(), None);
+        assert_eq!(link.server.inbound.held(), 0);
         let (client, server) = link.closed();
         assert_eq!(client, closed(code, code, Remote));
         // The answer of the client is discarded with all the rest (section 7.1.7).

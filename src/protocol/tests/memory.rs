@@ -101,6 +101,25 @@ fn nothing_is_held_between_messages() {
 }
 
 #[test]
+fn a_message_in_progress_is_given_up_at_the_end() {
+    for end in ["88 00", "c1 00"] {
+        let bytes = [frame(Role::Client, 0x02, &[7; 5000]), hex(end)].concat();
+        let mut feeder = Feeder::new(Role::Client, &unlimited());
+        feeder.feed(&bytes);
+        assert!(feeder.outcome.is_over());
+        assert_eq!(feeder.inbound.held(), 0);
+        assert_eq!(feeder.inbound.message_begun(), None);
+    }
+    let mut feeder = Feeder::new(Role::Client, &unlimited());
+    feeder.direct = true;
+    feeder.feed(&header(Role::Client, 0x81, 1 << 20));
+    feeder.feed(&[0xff; 5000]);
+    assert!(feeder.outcome.is_over());
+    assert_eq!(feeder.inbound.held(), 0);
+    assert_eq!(feeder.inbound.message_begun(), None);
+}
+
+#[test]
 fn a_small_payload_does_not_pin_the_input() {
     for frame in [
         "81 01 78",
