@@ -178,11 +178,12 @@ fn the_answer_to_a_close_frame_has_a_deadline() {
 }
 
 #[test]
-fn without_a_close_timeout_there_is_no_deadline() {
-    let now = Instant::now();
-    let mut outbound = Outbound::new(Role::Client);
-    outbound.close(CloseFrame::no_status(), now, None);
-    assert_eq!(outbound.deadline(), None);
+fn without_a_close_timeout_or_with_one_beyond_time_there_is_no_deadline() {
+    for timeout in [None, Some(Duration::MAX)] {
+        let mut outbound = Outbound::new(Role::Client);
+        outbound.close(CloseFrame::no_status(), Instant::now(), timeout);
+        assert_eq!(outbound.deadline(), None);
+    }
 }
 
 #[test]
