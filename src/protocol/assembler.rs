@@ -26,8 +26,8 @@ pub(super) struct Assembler {
     /// The payload so far, and behind `filled` perhaps space that was lent for more.
     buffer: Vec<u8>,
     filled: usize,
-    /// Where the current frame ends in `buffer` once it is complete.
-    frame_end: usize,
+    /// Where the message ends in `buffer`, at most: known with its last frame.
+    end: usize,
     utf8: Utf8,
     fragments: usize,
     /// When the first frame of the message came.
@@ -48,7 +48,7 @@ impl Assembler {
             kind: None,
             buffer: Vec::new(),
             filled: 0,
-            frame_end: 0,
+            end: 0,
             utf8: Utf8::default(),
             fragments: 0,
             begun: None,
@@ -61,6 +61,11 @@ impl Assembler {
         self.begun
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Begins a data frame: its order and size are judged before any of its payload is taken.
     pub(super) fn begin(
         &mut self,
@@ -70,13 +75,20 @@ impl Assembler {
     ) -> Result<(), Error> {
         let kind = self.judge_order(opcode)?;
         self.judge_size(header.length)?;
-        self.count(header.length)?;
+        // A message in one frame, even an empty one, is within any limit.
+        if !header.fin || self.kind.is_some() {
+            self.count(header.length)?;
+        }
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
         // Judged against a limit that is a usize.
-        self.frame_end = self.filled + header.length as usize;
-        if self.buffer.is_empty() && self.frame_end >= LARGE {
-            self.buffer = self.pool.take(self.frame_end);
+        let frame_end = self.filled + header.length as usize;
+        self.end = match header.fin {
+            true => frame_end,
+            false => self.limits.message,
+        };
+        if self.buffer.is_empty() && frame_end >= LARGE {
+            self.buffer = self.pool.take(frame_end);
         }
         Ok(())
     }
@@ -125,6 +137,11 @@ impl Assembler {
         self.fragments = 0;
         self.begun = None;
         message(self.kind.take().unwrap_or(Kind::Binary), payload)
+    }
+
+    /// Gives up the message in progress.
+    pub(super) fn abandon(&mut self) {
+        *self = Assembler::new(self.limits.clone());
     }
 
     /// Gives back the memory of messages that are gone.
@@ -180,8 +197,7 @@ impl Assembler {
     /// An empty fragment costs its sender next to nothing, so it counts twice.
     fn count(&mut self, length: u64) -> Result<(), Error> {
         self.fragments += if length == 0 { 2 } else { 1 };
-        // A message in one frame, even an empty one, is within any limit.
-        if self.fragments > self.limits.fragments.max(2) {
+        if self.fragments > self.limits.fragments {
             return Err(Error::TooBig {
                 size: self.fragments as u64,
                 limit: self.limits.fragments as u64,
@@ -190,13 +206,13 @@ impl Assembler {
         Ok(())
     }
 
-    /// Room for bytes that arrived. It doubles, but goes past the frame's end only if it must, so
-    /// what is held follows what came and not what was announced.
+    /// Room for bytes that arrived. It doubles, so that small fragments are not moved one by one,
+    /// but not past the message's end: what is held follows what came and not what was announced.
     fn reserve(&mut self, more: usize) {
         let needed = self.filled + more;
         if needed > self.buffer.capacity() {
             let doubled = (self.buffer.capacity() * 2).max(FIRST_RESERVE);
-            let target = doubled.min(self.frame_end).max(needed);
+            let target = doubled.min(self.end).max(needed);
             self.buffer.reserve_exact(target - self.buffer.len());
         }
     }

@@ -84,7 +84,7 @@ impl Inbound {
         let result = self.advance(input, now, sink);
         match &result {
             Ok((_, Step::More)) if self.block.capacity() > 0 => self.block = BytesMut::new(),
-            Ok((_, Step::Close(_))) | Err(_) => self.state = State::Discard,
+            Ok((_, Step::Close(_))) | Err(_) => self.discard(),
             _ => {}
         }
         result
@@ -124,7 +124,7 @@ impl Inbound {
     pub(crate) fn fill(&mut self, n: usize, sink: &mut impl Sink) -> Result<Step, Error> {
         let result = self.fill_space(n, sink);
         if result.is_err() {
-            self.state = State::Discard;
+            self.discard();
         }
         result
     }
@@ -145,6 +145,18 @@ impl Inbound {
             true => Ok(Step::Full),
             false => Ok(Step::More),
         }
+    }
+
+    /// The bytes that are allocated for the message in progress.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.assembler.held()
+    }
+
+    /// Discards what is in progress and what is to come.
+    fn discard(&mut self) {
+        self.state = State::Discard;
+        self.assembler.abandon();
     }
 
     fn advance(

@@ -118,7 +118,7 @@ impl Outbound {
             .put(|out| frame::append_close(out, role, &frame));
         self.closed.sent = Some(frame);
         self.closed.initiator.get_or_insert(Initiator::Local);
-        self.deadline = timeout.map(|timeout| now + timeout);
+        self.deadline = timeout.and_then(|timeout| now.checked_add(timeout));
     }
 
     /// Takes the peer's Close frame, and answers it with the same code (section 5.5.1).
