@@ -110,7 +110,7 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
     } = &mut options.config;
     match name {
         "max-message" => limits.message = number()?,
-        "max-frame" => limits.frame = number()?,
+        "max-frame" => limits.frame = Some(number()?),
         "max-fragments" => limits.fragments = number()?,
         "max-head" => limits.head = number()?,
         "open-timeout-ms" => timeouts.open = millis()?,

@@ -1,6 +1,6 @@
 //! Connecting (RFC 6455 section 4.1).
 
-use crate::config::Config;
+use crate::config::{Config, deadline};
 use crate::connection::Opened;
 use crate::error::{Error, Misuse, UriError};
 use crate::handshake::{self, ClientHandshake, RequestOptions};
@@ -226,11 +226,7 @@ impl ClientBuilder {
         if target.is_secure() && !TlsConfig::is_available() {
             return Err(UriError::TlsUnavailable.into());
         }
-        let deadline = self
-            .config
-            .timeouts
-            .open
-            .map(|timeout| Instant::now() + timeout);
+        let deadline = deadline(Instant::now(), self.config.timeouts.open);
         Ok((target, deadline))
     }
 

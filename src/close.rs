@@ -151,6 +151,13 @@ impl CloseFrame {
         Ok(CloseFrame { code, reason })
     }
 
+    pub(crate) fn going_away() -> Self {
+        CloseFrame {
+            code: CloseCode::GOING_AWAY,
+            reason: Text::default(),
+        }
+    }
+
     pub(crate) fn no_status() -> Self {
         CloseFrame {
             code: CloseCode::NO_STATUS,

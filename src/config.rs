@@ -1,7 +1,7 @@
 //! What can be set on a connection, with the defaults.
 
 use crate::error::Misuse;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The settings of a connection.
 ///
@@ -36,7 +36,6 @@ impl Config {
         Config {
             limits: Limits {
                 message: 64 << 20,
-                frame: 64 << 20,
                 ..Limits::default()
             },
             timeouts: Timeouts::default(),
@@ -75,9 +74,8 @@ pub struct Limits {
     /// The payload of a received message, in bytes. Defaults to 1 MiB on a server and 64 MiB on a
     /// client. Above it the connection is failed with 1009, before the bytes are stored.
     pub message: usize,
-    /// The payload of a received frame, in bytes. Defaults to 1 MiB on a server and 64 MiB on a client.
-    /// It does not follow [`message`](Self::message): to let a larger message in, raise both.
-    pub frame: usize,
+    /// The payload of a received frame, in bytes. Defaults to `None`: the limit of a message.
+    pub frame: Option<usize>,
     /// The frames of a received message; an empty one counts twice. Defaults to 131 072.
     pub fragments: usize,
     /// The head of an HTTP request or response, in bytes. Defaults to 16 KiB. A line may have half of it,
@@ -93,7 +91,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             message: 1 << 20,
-            frame: 1 << 20,
+            frame: None,
             fragments: 131_072,
             head: 16 << 10,
             outbox: 128 << 10,
@@ -124,6 +122,12 @@ impl Default for Timeouts {
             close: Some(Duration::from_secs(10)),
         }
     }
+}
+
+/// When a timeout that starts now has passed; `None` sets no bound, and neither does a time beyond
+/// what the clock can tell.
+pub(crate) fn deadline(now: Instant, timeout: Option<Duration>) -> Option<Instant> {
+    now.checked_add(timeout?)
 }
 
 /// The bounds of the receive queue. At either of them the reader stops reading, so that the peer

@@ -348,6 +348,7 @@ pub struct TlsError {
 }
 
 impl TlsError {
+    #[cfg(feature = "native-tls")]
     pub(crate) fn new(
         context: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -4,14 +4,13 @@ mod upgrade;
 
 pub use upgrade::{Accept, Upgrade};
 
-use crate::close::{CloseCode, CloseFrame};
-use crate::config::Config;
+use crate::close::CloseFrame;
+use crate::config::{Config, deadline};
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
-use crate::message::Text;
 use crate::net::TlsConfig;
 use crate::websocket::WebSocket;
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use socket2::SockRef;
 use std::cell::Cell;
 use std::io;
@@ -271,8 +270,7 @@ impl Server {
         let accept = move || {
             let result = server.serve_upgrades(move |upgrade| {
                 if let Ok(upgrade) = upgrade {
-                    // Nobody takes it any more: it is dropped, and the client with it.
-                    let _ = sender.send(upgrade);
+                    hand_over(upgrade, &sender);
                 }
             });
             if let Err(error) = result {
@@ -316,12 +314,10 @@ impl Server {
         let timeout = shared.config.timeouts.close;
         let connections = std::mem::take(&mut shared.lock().connections);
         for connection in connections.iter().filter_map(Weak::upgrade) {
-            connection.close_without_waiting(CloseFrame {
-                code: CloseCode::GOING_AWAY,
-                reason: Text::default(),
-            });
+            connection.close_without_waiting(CloseFrame::going_away());
         }
-        shared.wait_for_threads(timeout.map(|timeout| Instant::now() + timeout + GRACE))
+        let timeout = timeout.map(|timeout| timeout.saturating_add(GRACE));
+        shared.wait_for_threads(deadline(Instant::now(), timeout))
     }
 
     fn spawn<H>(&self, stream: TcpStream, handler: &Arc<H>)
@@ -396,6 +392,18 @@ impl Shared {
             };
         }
         Ok(())
+    }
+}
+
+/// Waits until `Incoming` takes it. When the server stops or nobody takes any more, it is dropped,
+/// and the client refused.
+fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
+    let mut waiting = upgrade;
+    while let Err(SendTimeoutError::Timeout(upgrade)) = ready.send_timeout(waiting, SHORTAGE) {
+        if upgrade.is_stopping() {
+            return;
+        }
+        waiting = upgrade;
     }
 }
 

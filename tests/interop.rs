@@ -404,7 +404,7 @@ impl Drop for Stop {
 fn settings() -> Config {
     let mut config = Config::client();
     config.limits.message = 16 * MIB;
-    config.limits.frame = 16 * MIB;
+
     config.fragment_size = Some(FRAGMENT);
     config
 }

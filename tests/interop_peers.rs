@@ -180,7 +180,6 @@ fn check_echo(ws: &WebSocket, message: Message) {
 fn settings() -> Config {
     let mut config = Config::client();
     config.limits.message = 16 * MIB;
-    config.limits.frame = 16 * MIB;
     config
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Connection, SendPath, timer};
 use crate::close::{CloseFrame, Closed};
+use crate::config::deadline;
 use crate::error::{Error, Timeout};
 use std::net::Shutdown;
 use std::sync::PoisonError;
@@ -36,8 +37,8 @@ impl Connection {
         self.lock_send().close(frame, now, timeout);
         self.queue.release();
         self.write_without_waiting();
-        if let Some(timeout) = timeout {
-            timer::shutdown_at(now + timeout, &self.transport);
+        if let Some(deadline) = deadline(now, timeout) {
+            timer::shutdown_at(deadline, &self.transport);
         }
     }
 

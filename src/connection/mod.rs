@@ -20,7 +20,7 @@ use crate::queue::{self, Queue};
 use job::Job;
 pub(crate) use send::Flush;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
 /// The stack of a thread of ours; what it holds is on the heap.
@@ -29,6 +29,8 @@ pub(crate) const STACK: usize = 128 << 10;
 /// A connection after its opening handshake.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// For whoever has to come back to it later.
+    myself: Weak<Connection>,
     role: Role,
     config: Config,
     transport: Arc<dyn Transport>,
@@ -120,7 +122,8 @@ impl Connection {
     /// Starts the reader thread.
     pub(crate) fn start(opened: Opened) -> Result<Arc<Self>, Error> {
         let (producer, queue) = queue::queue(&opened.config.queue);
-        let connection = Arc::new(Connection {
+        let connection = Arc::new_cyclic(|myself| Connection {
+            myself: Weak::clone(myself),
             role: opened.role,
             config: opened.config,
             transport: opened.transport,
@@ -186,10 +189,10 @@ impl Connection {
             ..path.outbound.closed().clone()
         });
         let end = End { closed, error };
-        log::debug!("connection ended: {}", end.to_error());
         path.dead = Some(end.to_error());
         self.turn.notify_all();
         drop(path);
+        log::debug!("connection ended: {}", end.to_error().kind());
         let _ = self.end.set(end);
         drop(self.ended.lock().unwrap_or_else(PoisonError::into_inner));
         self.end_came.notify_all();

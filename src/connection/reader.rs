@@ -129,7 +129,7 @@ impl Reader {
                     answered = true;
                 }
                 Step::Close(frame) => {
-                    log::debug!("received Close: {frame}");
+                    log::debug!("received Close: {}", frame.code);
                     let timeout = self.connection.config.timeouts.close;
                     let mut path = self.connection.lock_send();
                     path.outbound.receive_close(frame, now, timeout);
@@ -239,7 +239,7 @@ impl Reader {
             .intake
             .message_begun()
             .zip(timeout)
-            .map(|(begun, timeout)| begun + timeout);
+            .and_then(|(begun, timeout)| begun.checked_add(timeout));
         let close = self.connection.lock_send().outbound.deadline();
         [(message, Timeout::Message), (close, Timeout::Close)]
     }

@@ -3,6 +3,7 @@
 use super::job::{Job, Progress};
 use super::timer;
 use super::{Connection, SendPath};
+use crate::config::deadline;
 use crate::error::{Error, Misuse, SendError, Timeout};
 use crate::message::Message;
 use crate::net::Interest;
@@ -45,8 +46,10 @@ impl Deadline {
     }
 
     fn get(&mut self) -> Option<Instant> {
-        let timeout = self.timeout?;
-        Some(*self.at.get_or_insert_with(|| Instant::now() + timeout))
+        if self.at.is_none() {
+            self.at = deadline(Instant::now(), self.timeout);
+        }
+        self.at
     }
 }
 
@@ -311,7 +314,7 @@ impl Connection {
             path = self.lock_send();
             match result {
                 Ok(Progress::Blocked) => return Ok(self.leave(path, job)),
-                Err(error) => return self.fail_write(path, job, own, error),
+                Err(error) => return Err(self.fail_write(path, job, own, error)),
                 Ok(Progress::Done) => job.reset(),
             }
             if path.dead.is_some() || path.waiting > 0 || !path.has_pending(self.tls.as_ref()) {
@@ -359,33 +362,34 @@ impl Connection {
 
     /// A write failed. If no byte of the caller's own frame has left, it is taken back; after a
     /// deadline the connection is then as good as before.
-    fn fail_write<'a>(
-        &'a self,
-        path: Path<'a>,
-        mut job: Job,
-        own: usize,
-        error: Error,
-    ) -> Result<Path<'a>, Failed> {
+    fn fail_write(&self, mut path: Path<'_>, mut job: Job, own: usize, error: Error) -> Failed {
         let torn = job.done > own || own == job.plain.len();
         let timeout = matches!(error, Error::Timeout(_));
         if timeout && !torn && job.stands_at(own) && path.dead.is_none() {
             job.plain.truncate(own);
             job.messages = 0;
-            drop(self.leave(path, job));
-            return Err(Failed { error, torn });
+            path = self.leave(path, job);
+            let orphaned = path.waiting == 0 && path.has_pending(self.tls.as_ref());
+            drop(path);
+            if orphaned {
+                // Others have been told that their messages go out.
+                timer::write_soon(&self.myself);
+            }
+            return Failed { error, torn };
         }
         if !torn {
             job.messages = job.messages.saturating_sub(1);
         }
-        let path = &mut self.leave(path, job);
+        path = self.leave(path, job);
         let error = path.fail(error);
+        drop(path);
         log::debug!("write failed: {error}");
         if timeout {
             let _ = self.transport.shutdown(Shutdown::Both);
         } else {
             timer::shutdown_at(Instant::now() + DRAIN, &self.transport);
         }
-        Err(Failed { error, torn })
+        Failed { error, torn }
     }
 
     /// Writes what waits as far as the kernel takes it, for the reader. Returns whether anything is

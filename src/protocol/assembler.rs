@@ -185,7 +185,8 @@ impl Assembler {
     /// Compares in 64 bits, so that a length can't wrap where `usize` is smaller.
     fn judge_size(&self, length: u64) -> Result<(), Error> {
         let total = (self.filled as u64).saturating_add(length);
-        for (size, limit) in [(length, self.limits.frame), (total, self.limits.message)] {
+        let frame = self.limits.frame.unwrap_or(self.limits.message);
+        for (size, limit) in [(length, frame), (total, self.limits.message)] {
             if size > limit as u64 {
                 let limit = limit as u64;
                 return Err(Error::TooBig { size, limit });

@@ -1,7 +1,8 @@
 //! A client's request for a WebSocket, and the answer to it.
 
 use super::Shared;
-use crate::config::Config;
+use crate::close::CloseFrame;
+use crate::config::{Config, deadline};
 use crate::connection::Opened;
 use crate::error::{Error, Misuse, Timeout};
 use crate::handshake::{self, HandshakeError, ServerHandshake};
@@ -109,11 +110,7 @@ impl Upgrade {
     /// TLS and the request, under one deadline; a client that asks wrongly is told so.
     pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
         stream.prepare()?;
-        let deadline = server
-            .config
-            .timeouts
-            .open
-            .map(|timeout| Instant::now() + timeout);
+        let deadline = deadline(Instant::now(), server.config.timeouts.open);
         let mut link = Link::new(Arc::new(stream));
         if let Some(tls) = &server.tls {
             link.start_tls_server(tls, deadline)?;
@@ -142,6 +139,10 @@ impl Upgrade {
                 Err(error)
             }
         }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.server.is_stopping()
     }
 
     /// The request: path, query, headers.
@@ -232,6 +233,11 @@ impl Upgrade {
         let request = std::mem::take(&mut self.request);
         let ws = WebSocket::start(opened, request, response, accept.subprotocol)?;
         self.server.enlist(&ws);
+        if self.server.is_stopping() {
+            // Perhaps `shutdown` came by before it was on the list.
+            ws.connection()
+                .close_without_waiting(CloseFrame::going_away());
+        }
         Ok(ws)
     }
 

@@ -169,7 +169,7 @@ impl Referee {
         let config = WebSocketConfig::default()
             .read_buffer_size(512)
             .max_message_size(Some(limits.message))
-            .max_frame_size(Some(limits.frame));
+            .max_frame_size(limits.frame);
         Referee {
             socket: WebSocket::from_raw_socket(Tape(VecDeque::new()), role, Some(config)),
             verdict: Verdict {

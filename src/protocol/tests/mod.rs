@@ -341,7 +341,7 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 fn limits(message: usize, frame: usize, fragments: usize) -> Limits {
     Limits {
         message,
-        frame,
+        frame: Some(frame),
         fragments,
         ..Limits::default()
     }
