@@ -38,8 +38,8 @@ impl Sender {
     ///
     /// [`Error::Closed`] once the closing handshake has begun, [`Error::Timeout`] after
     /// [`Timeouts::send`](crate::Timeouts::send), else what ended the connection. The error hands the
-    /// message back unless part of it is on the wire. After a timeout the connection is still good
-    /// if no byte of the message had left, and failed otherwise.
+    /// message back unless part of it is on the wire. After a timeout the connection is still good,
+    /// unless part of a frame had left or, over TLS, was encrypted: then it is failed.
     ///
     /// # Blocking
     ///

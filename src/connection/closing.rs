@@ -36,7 +36,10 @@ impl Connection {
         let timeout = self.config.timeouts.close;
         self.lock_send().close(frame, now, timeout);
         self.queue.release();
-        self.write_without_waiting();
+        if self.write_without_waiting() {
+            // The reader does not know of it, and may sleep until the peer says something.
+            timer::write_soon(&self.myself);
+        }
         if let Some(deadline) = deadline(now, timeout) {
             timer::shutdown_at(deadline, &self.transport);
         }

@@ -29,6 +29,8 @@ pub(super) struct Intake {
     /// With TLS: decrypted bytes, and how many of them are taken.
     plain: Option<Vec<u8>>,
     taken: usize,
+    /// With TLS: nothing follows `plain`, because the peer said so (close_notify) or broke TLS.
+    ended: Option<Result<Got, Error>>,
     /// The last message was large, so the next may be: only its begin is read into the buffer, and
     /// the rest to where it stays.
     expect_large: bool,
@@ -49,6 +51,7 @@ impl Intake {
             socket: ReadBuffer::new(&frames),
             plain,
             taken: 0,
+            ended: None,
             expect_large: false,
             had_large: false,
         }
@@ -123,6 +126,9 @@ impl Intake {
     }
 
     fn read_encrypted(&mut self, transport: &dyn Transport, tls: &Tls) -> Result<Got, Error> {
+        if let Some(ended) = self.ended.take() {
+            return ended;
+        }
         let got = self.read_buffered(transport)?;
         let (Got::Bytes | Got::Full, Some(plain)) = (got, &mut self.plain) else {
             return Ok(got);
@@ -138,12 +144,13 @@ impl Intake {
         if has_output {
             tls.has_output.store(true, Ordering::SeqCst);
         }
-        // What came before a close_notify is taken first; the next read then tells of the end.
-        Ok(if ended? && plain.is_empty() {
-            Got::End
-        } else {
-            got
-        })
+        self.ended = match ended {
+            Ok(false) => return Ok(got),
+            Ok(true) => Some(Ok(Got::End)),
+            Err(error) => Some(Err(error)),
+        };
+        // What came before is taken first; the next read, without a wait, then tells of the end.
+        Ok(Got::Full)
     }
 
     /// Whether a burst has made buffers large.

@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// Bytes of `plain` that are written, or encrypted.
     pub(super) done: usize,
     cipher: Vec<u8>,
+    /// Where in `plain` begins what `cipher` is of.
+    encrypted_from: usize,
     written: usize,
     /// Messages that end in `plain`.
     pub(super) messages: usize,
@@ -47,6 +49,14 @@ impl Job {
     /// Whether no byte from `start` on has left, and none before it waits.
     pub(super) fn stands_at(&self, start: usize) -> bool {
         self.done == start && self.written == self.cipher.len()
+    }
+
+    /// Whether any byte from `start` on has left.
+    pub(super) fn is_past(&self, start: usize) -> bool {
+        if self.cipher.is_empty() {
+            return self.done > start;
+        }
+        self.encrypted_from > start || (self.done > start && self.written > 0)
     }
 
     /// Writes until all is written or the kernel takes no more.
@@ -74,6 +84,7 @@ impl Job {
             session.send(piece)?;
             session.take_output(&mut self.cipher);
             drop(session);
+            self.encrypted_from = self.done;
             self.done += piece.len();
             if self.cipher.is_empty() {
                 return Ok(Progress::Done);
@@ -87,6 +98,7 @@ impl Job {
         self.done = 0;
         self.messages = 0;
         self.cipher.clear();
+        self.encrypted_from = 0;
         self.written = 0;
     }
 

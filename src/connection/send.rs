@@ -53,6 +53,14 @@ impl Deadline {
     }
 }
 
+/// A frame that its sender writes itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Own {
+    length: usize,
+    /// 1 if a message ends with it.
+    messages: usize,
+}
+
 /// A write that failed, and whether bytes of the caller's own had left by then.
 struct Failed {
     error: Error,
@@ -89,7 +97,7 @@ impl Connection {
             return Ok(());
         }
         let deadline = Deadline::new(self.config.timeouts.send).get();
-        self.write(path, 0, Patience::Until(deadline))
+        self.write(path, Own::default(), Patience::Until(deadline))
             .map(drop)
             .map_err(|failed| failed.error)
     }
@@ -195,7 +203,7 @@ impl Connection {
             }
             if !path.writing && path.has_pending(self.tls.as_ref()) {
                 // The writer left, and this thread was the one to take over.
-                let written = self.write(path, 0, Patience::Until(deadline.get()));
+                let written = self.write(path, Own::default(), Patience::Until(deadline.get()));
                 path = written.map_err(|failed| Failed {
                     torn: false,
                     ..failed
@@ -240,14 +248,20 @@ impl Connection {
         deadline: &mut Deadline,
         append: impl FnOnce(&mut SendPath),
     ) -> Result<Path<'a>, Failed> {
-        let before = path.outbound.len();
+        let before = (path.outbound.len(), path.outbound.messages());
         append(&mut path);
-        let length = path.outbound.len() - before;
+        let own = Own {
+            length: path.outbound.len() - before.0,
+            messages: path.outbound.messages() - before.1,
+        };
         let full = path.outbound.len() >= self.config.limits.outbox;
-        if path.writing || (!full && (flush == Flush::Later || self.defer(length))) {
+        if path.writing || (!full && (flush == Flush::Later || self.defer(own.length))) {
             return Ok(path);
         }
-        let own = if flush == Flush::Now { length } else { 0 };
+        let own = match flush {
+            Flush::Now => own,
+            Flush::Later => Own::default(),
+        };
         self.write(path, own, Patience::Until(deadline.get()))
     }
 
@@ -289,21 +303,21 @@ impl Connection {
         !path.writing
     }
 
-    /// Writes as the writer. `own` is the length of the caller's frame, the last one in the outbox.
+    /// Writes as the writer. `own` is the caller's frame, the last one in the outbox.
     ///
     /// Whatever is appended meanwhile is written too, each time under a new deadline; but once the
     /// caller's frame is out, the role goes to a thread that waits, if one does.
     fn write<'a>(
         &'a self,
         mut path: Path<'a>,
-        own: usize,
+        own: Own,
         patience: Patience,
     ) -> Result<Path<'a>, Failed> {
         debug_assert!(!path.writing, "one writer at a time");
         path.writing = true;
         let mut job = std::mem::take(&mut path.job);
         path.fill(&mut job);
-        let mut own = job.plain.len() - own;
+        let mut start = job.plain.len() - own.length;
         let mut patience = patience;
         loop {
             if path.waiting > 0 {
@@ -314,7 +328,7 @@ impl Connection {
             path = self.lock_send();
             match result {
                 Ok(Progress::Blocked) => return Ok(self.leave(path, job)),
-                Err(error) => return Err(self.fail_write(path, job, own, error)),
+                Err(error) => return Err(self.fail_write(path, job, (start, own.messages), error)),
                 Ok(Progress::Done) => job.reset(),
             }
             if path.dead.is_some() || path.waiting > 0 || !path.has_pending(self.tls.as_ref()) {
@@ -322,7 +336,7 @@ impl Connection {
                 return Ok(self.leave(path, job));
             }
             path.fill(&mut job);
-            own = job.plain.len();
+            start = job.plain.len();
             if let Patience::Until(_) = patience {
                 patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
             }
@@ -362,8 +376,14 @@ impl Connection {
 
     /// A write failed. If no byte of the caller's own frame has left, it is taken back; after a
     /// deadline the connection is then as good as before.
-    fn fail_write(&self, mut path: Path<'_>, mut job: Job, own: usize, error: Error) -> Failed {
-        let torn = job.done > own || own == job.plain.len();
+    fn fail_write(
+        &self,
+        mut path: Path<'_>,
+        mut job: Job,
+        (own, own_messages): (usize, usize),
+        error: Error,
+    ) -> Failed {
+        let torn = job.is_past(own) || own == job.plain.len();
         let timeout = matches!(error, Error::Timeout(_));
         if timeout && !torn && job.stands_at(own) && path.dead.is_none() {
             job.plain.truncate(own);
@@ -378,7 +398,7 @@ impl Connection {
             return Failed { error, torn };
         }
         if !torn {
-            job.messages = job.messages.saturating_sub(1);
+            job.messages = job.messages.saturating_sub(own_messages);
         }
         path = self.leave(path, job);
         let error = path.fail(error);
@@ -399,7 +419,7 @@ impl Connection {
         if path.writing || path.dead.is_some() || !path.has_pending(self.tls.as_ref()) {
             return false;
         }
-        match self.write(path, 0, Patience::None) {
+        match self.write(path, Own::default(), Patience::None) {
             Ok(path) => !path.writing && path.dead.is_none() && path.has_pending(self.tls.as_ref()),
             Err(_) => false,
         }
@@ -409,7 +429,7 @@ impl Connection {
     pub(super) fn write_until(&self, path: Path<'_>, deadline: Option<Instant>) {
         if !path.writing && path.dead.is_none() {
             // A failure is in the end of the connection.
-            drop(self.write(path, 0, Patience::Until(deadline)));
+            drop(self.write(path, Own::default(), Patience::Until(deadline)));
         }
     }
 }

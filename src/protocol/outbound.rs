@@ -41,6 +41,11 @@ impl Outbound {
         self.frames.len()
     }
 
+    /// Messages whose last fragment waits.
+    pub(crate) fn messages(&self) -> usize {
+        self.messages
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.pong.is_none()
     }

@@ -1,0 +1,226 @@
+//! What the tests over real sockets share: bounds in time, connections between two of our own, and
+//! peers that do what they are told.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub(crate) mod peer;
+
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+use wsync::{ClientBuilder, Config, Message, Server, ServerBuilder, TlsConfig, WebSocket};
+
+pub(crate) const CA: &[u8] = include_bytes!("../certs/ca.pem");
+pub(crate) const CHAIN: &[u8] = include_bytes!("../certs/server.pem");
+pub(crate) const KEY: &[u8] = include_bytes!("../certs/server.key");
+
+/// What a loaded machine may make of something that takes no time.
+pub(crate) const LATE: Duration = Duration::from_secs(20);
+
+/// With or without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Ws,
+    Wss,
+}
+
+impl Scheme {
+    /// Those that the build has.
+    pub(crate) fn all() -> &'static [Scheme] {
+        if cfg!(feature = "native-tls") {
+            &[Scheme::Ws, Scheme::Wss]
+        } else {
+            &[Scheme::Ws]
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scheme::Ws => "ws",
+            Scheme::Wss => "wss",
+        }
+    }
+}
+
+/// Something that runs on a thread of its own and is waited for within a bound.
+pub(crate) struct Task<T>(mpsc::Receiver<thread::Result<T>>);
+
+impl<T> Task<T> {
+    /// Its result. A panic in it goes on here.
+    pub(crate) fn within(self, limit: Duration, what: &str) -> T {
+        match self.0.recv_timeout(limit) {
+            Ok(Ok(value)) => value,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(RecvTimeoutError::Timeout) => panic!("{what}: still not done after {limit:?}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("{what}: no result"),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.0.try_recv(), Err(mpsc::TryRecvError::Empty))
+    }
+}
+
+pub(crate) fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Task<T> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+        let _ = sender.send(result);
+    });
+    Task(receiver)
+}
+
+/// Runs the body of a test, and fails if it hangs.
+pub(crate) fn watchdog(seconds: u64, body: impl FnOnce() + Send + 'static) {
+    spawn(body).within(Duration::from_secs(seconds), "the test");
+}
+
+/// Asserts that what `body` measures is within `limit` at least once in a few attempts: a busy machine
+/// delays this one or that, a defect delays all.
+pub(crate) fn once_within(limit: Duration, mut body: impl FnMut() -> Duration) {
+    let mut took = Vec::new();
+    for _ in 0..8 {
+        let duration = body();
+        if duration <= limit {
+            return;
+        }
+        took.push(duration);
+    }
+    panic!("never within {limit:?}: {took:?}");
+}
+
+/// Waits until it is so.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < LATE, "never came to be: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub(crate) fn client_tls() -> TlsConfig {
+    static TLS: OnceLock<TlsConfig> = OnceLock::new();
+    let make = || {
+        TlsConfig::client()
+            .disable_built_in_roots(true)
+            .add_root_certificate_pem(CA)
+            .unwrap()
+    };
+    TLS.get_or_init(make).clone()
+}
+
+pub(crate) fn server_tls() -> TlsConfig {
+    static TLS: OnceLock<TlsConfig> = OnceLock::new();
+    TLS.get_or_init(|| TlsConfig::server(CHAIN, KEY).unwrap())
+        .clone()
+}
+
+pub(crate) fn server_builder(scheme: Scheme) -> ServerBuilder {
+    match scheme {
+        Scheme::Ws => Server::builder(),
+        Scheme::Wss => Server::builder().tls(server_tls()),
+    }
+}
+
+/// A client of the server on this port of the loopback.
+pub(crate) fn client_builder(scheme: Scheme, port: u16) -> ClientBuilder {
+    let builder = ClientBuilder::new(format!("{}://127.0.0.1:{port}/", scheme.name()));
+    match scheme {
+        Scheme::Ws => builder,
+        Scheme::Wss => builder.tls(client_tls()),
+    }
+}
+
+/// A client and a server's end, connected.
+pub(crate) fn pair_with(scheme: Scheme, client: Config, server: Config) -> (WebSocket, WebSocket) {
+    let server = server_builder(scheme)
+        .config(server)
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let port = server.local_addr().port();
+    let mut incoming = server.incoming().unwrap();
+    let accepted = spawn(move || incoming.next().unwrap().accept().unwrap());
+    let client = client_builder(scheme, port)
+        .config(client)
+        .connect()
+        .unwrap();
+    (client, accepted.within(LATE, "accepting"))
+}
+
+pub(crate) fn pair(scheme: Scheme) -> (WebSocket, WebSocket) {
+    pair_with(scheme, patient(Config::client()), patient(Config::server()))
+}
+
+/// With room for a loaded machine in its timeouts.
+pub(crate) fn patient(mut config: Config) -> Config {
+    let timeout = Some(Duration::from_secs(120));
+    config.timeouts.open = timeout;
+    config.timeouts.message = timeout;
+    config.timeouts.send = timeout;
+    config.timeouts.close = timeout;
+    config
+}
+
+/// A server that runs until the test is over.
+pub(crate) struct Serving {
+    pub(crate) server: Server,
+    pub(crate) port: u16,
+}
+
+impl Serving {
+    pub(crate) fn new(
+        builder: ServerBuilder,
+        handler: impl Fn(WebSocket) + Send + Sync + 'static,
+    ) -> Self {
+        let server = builder.bind("127.0.0.1:0").unwrap();
+        let serving = server.clone();
+        thread::spawn(move || serving.serve(handler));
+        Serving {
+            port: server.local_addr().port(),
+            server,
+        }
+    }
+
+    pub(crate) fn echo(builder: ServerBuilder) -> Self {
+        Serving::new(builder, |ws| {
+            for message in &ws {
+                if message.map(|message| ws.send(message)).is_err() {
+                    break;
+                }
+            }
+        })
+    }
+}
+
+/// xorshift: the same numbers in every run.
+pub(crate) fn numbers(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    }
+}
+
+/// Bytes in which any loss, repetition or displacement shows.
+pub(crate) fn pattern(seed: u64, length: usize) -> Vec<u8> {
+    let mut next = numbers(seed + 1);
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        bytes.extend_from_slice(&next().to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// The number that a message of [`numbered`] carries.
+pub(crate) fn number_of(message: &Message) -> u64 {
+    u64::from_be_bytes(message.as_bytes()[..8].try_into().unwrap())
+}
+
+pub(crate) fn numbered(n: u64) -> Vec<u8> {
+    n.to_be_bytes().to_vec()
+}
