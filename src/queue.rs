@@ -11,16 +11,16 @@ use crate::config::QueueConfig;
 use crate::message::Message;
 use crate::protocol::Sink;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use std::vec;
 
 /// Messages that travel together. One alone needs no allocation.
 #[derive(Debug)]
 enum Batch {
     One(Message),
-    Many(VecDeque<Message>),
+    Many(Vec<Message>),
 }
 
 /// Nothing came.
@@ -52,7 +52,7 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
     let producer = Producer {
         sender: Some(sender),
         queue: Arc::clone(&queue),
-        batch: VecDeque::new(),
+        batch: Vec::new(),
         batch_bytes: 0,
         room: (0, 0),
         discarded: 0,
@@ -81,13 +81,13 @@ impl Tally {
     }
 }
 
-type Front<'a> = MutexGuard<'a, VecDeque<Message>>;
+type Front<'a> = MutexGuard<'a, vec::IntoIter<Message>>;
 
 /// What consumers share.
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: Receiver<Batch>,
-    front: Mutex<VecDeque<Message>>,
+    front: Mutex<vec::IntoIter<Message>>,
     /// Wakes consumers.
     arrived: Condvar,
     /// Consumers that wait for `arrived`. Written under the lock of `front`.
@@ -145,21 +145,26 @@ impl Queue {
         self.wake_producer();
     }
 
-    fn next(&self, front: &mut VecDeque<Message>) -> Result<Message, Empty> {
-        if front.is_empty() {
-            match self.receiver.try_recv() {
-                Ok(Batch::One(message)) => return Ok(self.taken(message)),
-                Ok(Batch::Many(messages)) => *front = messages,
-                Err(TryRecvError::Empty) => return Err(Empty::Now),
-                Err(TryRecvError::Disconnected) => return Err(Empty::ForEver),
+    fn next(&self, front: &mut vec::IntoIter<Message>) -> Result<Message, Empty> {
+        if let Some(message) = front.next() {
+            return Ok(self.taken(message));
+        }
+        match self.receiver.try_recv() {
+            Ok(Batch::One(message)) => Ok(self.taken(message)),
+            Ok(Batch::Many(messages)) => {
+                *front = messages.into_iter();
+                front
+                    .next()
+                    .map(|message| self.taken(message))
+                    .ok_or(Empty::Now)
             }
+            Err(TryRecvError::Empty) => {
+                // A burst's buffer is not kept.
+                *front = vec::IntoIter::default();
+                Err(Empty::Now)
+            }
+            Err(TryRecvError::Disconnected) => Err(Empty::ForEver),
         }
-        let message = front.pop_front().ok_or(Empty::Now)?;
-        if front.is_empty() {
-            // A burst's buffer is not kept.
-            *front = VecDeque::new();
-        }
-        Ok(self.taken(message))
     }
 
     fn taken(&self, message: Message) -> Message {
@@ -237,7 +242,7 @@ pub(crate) struct Producer {
     sender: Option<Sender<Batch>>,
     queue: Arc<Queue>,
     /// What the current read brought so far.
-    batch: VecDeque<Message>,
+    batch: Vec<Message>,
     batch_bytes: usize,
     /// What may be added before the queue has to be looked at again: messages and bytes.
     room: (usize, usize),
@@ -280,13 +285,13 @@ impl Producer {
     pub(crate) fn deliver(&mut self) {
         let batch = match self.batch.len() {
             0 => return,
-            1 => match self.batch.pop_front() {
+            1 => match self.batch.pop() {
                 Some(message) => Batch::One(message),
                 None => return,
             },
             length => {
                 // The next burst is likely to be as long.
-                let next = VecDeque::with_capacity(length);
+                let next = Vec::with_capacity(length);
                 Batch::Many(std::mem::replace(&mut self.batch, next))
             }
         };
@@ -368,7 +373,7 @@ impl Sink for Producer {
             self.room.1.saturating_sub(message.len()),
         );
         self.batch_bytes += message.len();
-        self.batch.push_back(message);
+        self.batch.push(message);
         self.has_room() || self.is_released()
     }
 }

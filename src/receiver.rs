@@ -278,22 +278,27 @@ impl Receiver {
             .map_or_else(Error::eof, End::to_error)
     }
 
-    fn step(
-        &self,
-        taken: Result<Message, TryRecvError>,
-        ended: &mut bool,
-    ) -> Option<Result<Message, Error>> {
-        if *ended {
-            return None;
-        }
-        match taken {
+    fn next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
+        match self.take(None) {
+            _ if *ended => None,
             Ok(message) => Some(Ok(message)),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Closed(_)) => {
-                *ended = true;
-                self.connection().end()?.abnormal().map(Err)
-            }
+            Err(_) => self.end_once(ended),
         }
+    }
+
+    fn try_next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
+        match self.connection().queue().try_take() {
+            _ if *ended => None,
+            Ok(message) => Some(Ok(message)),
+            Err(Empty::Now) => None,
+            Err(Empty::ForEver) => self.end_once(ended),
+        }
+    }
+
+    /// The last item of an iteration: an abnormal end.
+    fn end_once(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
+        *ended = true;
+        self.connection().end()?.abnormal().map(Err)
     }
 }
 
@@ -307,11 +312,7 @@ impl Iterator for Iter<'_> {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let taken = self
-            .receiver
-            .recv()
-            .map_err(|RecvError(error)| TryRecvError::Closed(error));
-        self.receiver.step(taken, &mut self.ended)
+        self.receiver.next(&mut self.ended)
     }
 }
 
@@ -325,8 +326,7 @@ impl Iterator for TryIter<'_> {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.receiver
-            .step(self.receiver.try_recv(), &mut self.ended)
+        self.receiver.try_next(&mut self.ended)
     }
 }
 
@@ -340,11 +340,7 @@ impl Iterator for IntoIter {
     type Item = Result<Message, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let taken = self
-            .receiver
-            .recv()
-            .map_err(|RecvError(error)| TryRecvError::Closed(error));
-        self.receiver.step(taken, &mut self.ended)
+        self.receiver.next(&mut self.ended)
     }
 }
 

@@ -32,7 +32,23 @@ impl Header {
         let [first, second, ..] = *bytes else {
             return Ok(None);
         };
-        judge(first, second, role)?;
+        let opcode = judge(first, second, role)?;
+        let masked = second & 0x80 != 0;
+        if second & 0x7f < 126 {
+            // The usual short frame: nothing is left to parse but the key.
+            let key = match (masked, bytes.get(2..6)) {
+                (false, _) => [0; 4],
+                (true, Some(&[a, b, c, d])) => [a, b, c, d],
+                (true, _) => return Ok(None),
+            };
+            let header = Header {
+                fin: first & 0x80 != 0,
+                opcode,
+                key,
+                length: u64::from(second & 0x7f),
+            };
+            return Ok(Some((header, if masked { 6 } else { 2 })));
+        }
         let mut cursor = Cursor::new(bytes);
         let Ok(Some((header, length))) = FrameHeader::parse(&mut cursor) else {
             return Ok(None);
@@ -40,7 +56,7 @@ impl Header {
         judge_length(second & 0x7f, length)?;
         let header = Header {
             fin: header.is_final,
-            opcode: header.opcode,
+            opcode,
             key: header.mask.unwrap_or_default(),
             length,
         };
@@ -49,11 +65,12 @@ impl Header {
 }
 
 /// All that two bytes tell.
-fn judge(first: u8, second: u8, role: Role) -> Result<(), ProtocolError> {
+fn judge(first: u8, second: u8, role: Role) -> Result<OpCode, ProtocolError> {
     if first & 0x70 != 0 {
         return Err(ProtocolError::ReservedBits);
     }
-    match OpCode::from(first & 0x0f) {
+    let opcode = OpCode::from(first & 0x0f);
+    match opcode {
         OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) => {
             return Err(ProtocolError::BadOpcode(opcode));
         }
@@ -66,7 +83,7 @@ fn judge(first: u8, second: u8, role: Role) -> Result<(), ProtocolError> {
     match (role, second & 0x80 != 0) {
         (Role::Server, false) => Err(ProtocolError::Unmasked),
         (Role::Client, true) => Err(ProtocolError::Masked),
-        _ => Ok(()),
+        _ => Ok(opcode),
     }
 }
 

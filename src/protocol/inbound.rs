@@ -13,11 +13,14 @@ use std::time::Instant;
 /// A rest of a payload of so many bytes is worth a read of its own.
 pub(crate) const LARGE: usize = 16 << 10;
 
-/// The allocation that small payloads share.
+/// The least allocation that small payloads share.
 const BLOCK: usize = 2 << 10;
 
-/// Payloads up to this share one.
-const SMALL: usize = BLOCK / 8;
+/// How many payloads share one, at least.
+const SHARE: usize = 8;
+
+/// The largest payload that shares an allocation.
+const SMALL: usize = 2 << 10;
 
 /// Takes complete messages.
 pub(crate) trait Sink {
@@ -234,14 +237,14 @@ impl Inbound {
     }
 
     /// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
-    /// came together share an allocation of [`BLOCK`] bytes.
+    /// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
     fn copy_out(&mut self, payload: &[u8], more_came: bool) -> Bytes {
         let begun = self.block.capacity() > 0;
         if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
             return Bytes::copy_from_slice(payload);
         }
         if self.block.capacity() < payload.len() {
-            self.block = BytesMut::with_capacity(BLOCK);
+            self.block = BytesMut::with_capacity(BLOCK.max(payload.len() * SHARE));
         }
         self.block.extend_from_slice(payload);
         self.block.split().freeze()
