@@ -14,12 +14,12 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use std::vec;
 
 /// Messages that travel together. One alone needs no allocation.
 #[derive(Debug)]
 enum Batch {
     One(Message),
+    /// The first one is the last.
     Many(Vec<Message>),
 }
 
@@ -38,6 +38,7 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
     let queue = Arc::new(Queue {
         receiver,
         front: Mutex::default(),
+        spare: Mutex::default(),
         arrived: Condvar::new(),
         waiting: AtomicUsize::new(0),
         put: Tally::default(),
@@ -81,13 +82,16 @@ impl Tally {
     }
 }
 
-type Front<'a> = MutexGuard<'a, vec::IntoIter<Message>>;
+type Front<'a> = MutexGuard<'a, Vec<Message>>;
 
 /// What consumers share.
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: Receiver<Batch>,
-    front: Mutex<vec::IntoIter<Message>>,
+    /// The next message is the last.
+    front: Mutex<Vec<Message>>,
+    /// The vector of a burst that was taken, for the next one.
+    spare: Mutex<Vec<Message>>,
     /// Wakes consumers.
     arrived: Condvar,
     /// Consumers that wait for `arrived`. Written under the lock of `front`.
@@ -145,33 +149,42 @@ impl Queue {
         self.wake_producer();
     }
 
-    fn next(&self, front: &mut vec::IntoIter<Message>) -> Result<Message, Empty> {
-        if let Some(message) = front.next() {
+    fn next(&self, front: &mut Vec<Message>) -> Result<Message, Empty> {
+        if let Some(message) = front.pop() {
             return Ok(self.taken(message));
         }
         match self.receiver.try_recv() {
             Ok(Batch::One(message)) => Ok(self.taken(message)),
             Ok(Batch::Many(messages)) => {
-                *front = messages.into_iter();
+                self.recycle(std::mem::replace(front, messages));
                 front
-                    .next()
+                    .pop()
                     .map(|message| self.taken(message))
                     .ok_or(Empty::Now)
             }
             Err(TryRecvError::Empty) => {
-                // A burst's buffer is not kept.
-                *front = vec::IntoIter::default();
+                self.recycle(std::mem::take(front));
                 Err(Empty::Now)
             }
             Err(TryRecvError::Disconnected) => Err(Empty::ForEver),
         }
     }
 
+    fn recycle(&self, emptied: Vec<Message>) {
+        if emptied.capacity() > 0 {
+            *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = emptied;
+        }
+    }
+
+    fn take_spare(&self) -> Vec<Message> {
+        std::mem::take(&mut self.spare.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn taken(&self, message: Message) -> Message {
         self.taken.add(1, message.len());
-        if self.is_low() {
-            // The producer looks at the tally after it has announced its pause.
-            fence(Ordering::SeqCst);
+        // A pause that begins just now may be missed here; the next taking, or the wait for a
+        // message when there is none, sees it.
+        if self.paused.load(Ordering::Relaxed) && self.is_low() {
             self.wake_if_paused();
         }
         message
@@ -274,6 +287,7 @@ impl Producer {
 
     /// Gives back the memory of a burst.
     pub(crate) fn shrink(&mut self) {
+        drop(self.queue.take_spare());
         self.batch.shrink_to_fit();
     }
 
@@ -289,10 +303,9 @@ impl Producer {
                 Some(message) => Batch::One(message),
                 None => return,
             },
-            length => {
-                // The next burst is likely to be as long.
-                let next = Vec::with_capacity(length);
-                Batch::Many(std::mem::replace(&mut self.batch, next))
+            _ => {
+                self.batch.reverse();
+                Batch::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
             }
         };
         let messages = match &batch {
