@@ -13,7 +13,11 @@ use crate::protocol::Sink;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
+
+/// How often a thread gives way before it sleeps.
+const GIVE_WAY: usize = 32;
 
 /// Messages that travel together. One alone needs no allocation.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
         put: Tally::default(),
         taken: Tally::default(),
         bounds: config.clone(),
+        burst: AtomicBool::new(false),
         paused: AtomicBool::new(false),
         released: AtomicBool::new(false),
         ended: AtomicBool::new(false),
@@ -99,6 +104,8 @@ pub(crate) struct Queue {
     put: Tally,
     taken: Tally,
     bounds: QueueConfig,
+    /// The last batch that was taken had several messages.
+    burst: AtomicBool,
     /// The producer waits in `resume`, or is about to.
     paused: AtomicBool,
     /// The bounds stop nobody any more.
@@ -143,6 +150,15 @@ impl Queue {
         }
     }
 
+    /// After a burst the next one is likely to be close: gives way to the reader a few times rather
+    /// than sleep and be woken.
+    pub(crate) fn linger(&self) {
+        let burst = self.burst.swap(false, Ordering::Relaxed);
+        if burst {
+            give_way(|| !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst));
+        }
+    }
+
     /// Lets the producer go on whatever waits, from now on.
     pub(crate) fn release(&self) {
         self.released.store(true, Ordering::SeqCst);
@@ -156,6 +172,7 @@ impl Queue {
         match self.receiver.try_recv() {
             Ok(Batch::One(message)) => Ok(self.taken(message)),
             Ok(Batch::Many(messages)) => {
+                self.burst.store(true, Ordering::Relaxed);
                 self.recycle(std::mem::replace(front, messages));
                 front
                     .pop()
@@ -270,18 +287,19 @@ impl Producer {
     }
 
     /// Whether the queue and the batch together are below both bounds.
+    #[inline]
     pub(crate) fn has_room(&mut self) -> bool {
-        if self.room.0 == 0 || self.room.1 == 0 {
-            let bounds = &self.queue.bounds;
-            self.room = (
-                bounds
-                    .messages
-                    .saturating_sub(self.queue.len() + self.batch.len()),
-                bounds
-                    .bytes
-                    .saturating_sub(self.queue.bytes() + self.batch_bytes),
-            );
-        }
+        (self.room.0 > 0 && self.room.1 > 0) || self.look_for_room()
+    }
+
+    fn look_for_room(&mut self) -> bool {
+        let bounds = &self.queue.bounds;
+        let messages = self.queue.len() + self.batch.len();
+        let bytes = self.queue.bytes() + self.batch_bytes;
+        self.room = (
+            bounds.messages.saturating_sub(messages),
+            bounds.bytes.saturating_sub(bytes),
+        );
         self.room.0 > 0 && self.room.1 > 0
     }
 
@@ -343,6 +361,9 @@ impl Producer {
 
     fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
         let queue = &*self.queue;
+        if give_way(|| is_over(queue)) {
+            return;
+        }
         let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             queue.paused.store(true, Ordering::SeqCst);
@@ -373,9 +394,18 @@ impl Drop for Producer {
     }
 }
 
+/// Lets other threads run for some microseconds; true as soon as the condition holds.
+fn give_way(is_over: impl Fn() -> bool) -> bool {
+    (0..GIVE_WAY).any(|_| {
+        thread::yield_now();
+        is_over()
+    })
+}
+
 impl Sink for Producer {
     /// Adds a message to the batch. Once the bounds stop nobody, on the way to the peer's Close frame,
     /// what they do not hold is dropped.
+    #[inline(always)]
     fn push(&mut self, message: Message) -> bool {
         if !self.has_room() && self.is_released() {
             self.discarded += 1;
@@ -394,7 +424,6 @@ impl Sink for Producer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
     use std::time::Duration;
 
     fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {

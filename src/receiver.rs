@@ -265,6 +265,7 @@ impl Receiver {
         match connection.queue().try_take() {
             Err(Empty::Now) => {
                 connection.write_deferred();
+                connection.queue().linger();
                 connection.queue().take(deadline)
             }
             result => result,

@@ -219,21 +219,13 @@ impl Assembler {
     }
 }
 
-/// The message of one frame.
-pub(super) fn whole(opcode: Data, payload: Bytes) -> Result<Message, Error> {
-    let kind = if opcode == Data::Text {
-        Kind::Text
-    } else {
-        Kind::Binary
-    };
-    message(kind, payload)
-}
-
 fn message(kind: Kind, payload: Bytes) -> Result<Message, Error> {
     Ok(match kind {
-        Kind::Text => Text::try_from(payload)
-            .map_err(|_| ProtocolError::Utf8)?
-            .into(),
-        Kind::Binary => payload.into(),
+        Kind::Text => Message::Text(text(payload)?),
+        Kind::Binary => Message::Binary(payload),
     })
+}
+
+pub(super) fn text(payload: Bytes) -> Result<Text, ProtocolError> {
+    Text::try_from(payload).map_err(|_| ProtocolError::Utf8)
 }

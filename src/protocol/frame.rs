@@ -17,14 +17,15 @@ pub(crate) const MAX_CONTROL: usize = 125;
 pub(super) struct Header {
     pub(super) fin: bool,
     pub(super) opcode: OpCode,
-    /// All zero from a server: applying it changes nothing.
-    pub(super) key: [u8; 4],
+    /// The masking key as it lies in memory; 0, which changes nothing, from a server.
+    pub(super) key: u32,
     pub(super) length: u64,
 }
 
 impl Header {
     /// Parses the header at the front of `bytes` that came to `role`, and its length. `None`: more
     /// bytes are needed. The first two bytes are judged as soon as they are there.
+    #[inline(always)]
     pub(super) fn parse(
         bytes: &[u8],
         role: Role,
@@ -37,8 +38,8 @@ impl Header {
         if second & 0x7f < 126 {
             // The usual short frame: nothing is left to parse but the key.
             let key = match (masked, bytes.get(2..6)) {
-                (false, _) => [0; 4],
-                (true, Some(&[a, b, c, d])) => [a, b, c, d],
+                (false, _) => 0,
+                (true, Some(&[a, b, c, d])) => u32::from_ne_bytes([a, b, c, d]),
                 (true, _) => return Ok(None),
             };
             let header = Header {
@@ -57,7 +58,7 @@ impl Header {
         let header = Header {
             fin: header.is_final,
             opcode,
-            key: header.mask.unwrap_or_default(),
+            key: u32::from_ne_bytes(header.mask.unwrap_or_default()),
             length,
         };
         Ok(Some((header, cursor.position() as usize)))
@@ -65,6 +66,7 @@ impl Header {
 }
 
 /// All that two bytes tell.
+#[inline(always)]
 fn judge(first: u8, second: u8, role: Role) -> Result<OpCode, ProtocolError> {
     if first & 0x70 != 0 {
         return Err(ProtocolError::ReservedBits);
@@ -103,8 +105,8 @@ pub(super) fn append(out: &mut Vec<u8>, role: Role, opcode: OpCode, fin: bool, p
     append_header(out, opcode, fin, key, payload.len());
     let start = out.len();
     out.extend_from_slice(payload);
-    if let Some(mut key) = key {
-        mask::apply(&mut out[start..], &mut key);
+    if let Some(key) = key {
+        let _ = mask::apply(&mut out[start..], u32::from_ne_bytes(key));
     }
 }
 

@@ -139,7 +139,7 @@ impl Inbound {
         *left -= n as u64;
         let (complete, fin) = (*left == 0, header.fin);
         self.assembler
-            .fill(n, |payload| mask::apply(payload, &mut header.key))?;
+            .fill(n, |payload| header.key = mask::apply(payload, header.key))?;
         if !complete {
             return Ok(Step::More);
         }
@@ -179,20 +179,17 @@ impl Inbound {
                     };
                     taken += length;
                     let payload = rest.get_mut(length..).unwrap_or_default();
-                    match self.begin(header, payload, now)? {
-                        None => {}
-                        Some(message) => {
-                            taken += header.length as usize;
-                            if !sink.push(message) {
-                                return Ok((taken, Step::Full));
-                            }
+                    if let Some((length, wants_more)) = self.begin(header, payload, now, sink)? {
+                        taken += length;
+                        if !wants_more {
+                            return Ok((taken, Step::Full));
                         }
                     }
                 }
                 State::Payload { header, left } => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                     let payload = rest.get_mut(..n).unwrap_or_default();
-                    mask::apply(payload, &mut header.key);
+                    header.key = mask::apply(payload, header.key);
                     *left -= n as u64;
                     taken += n;
                     let (header, complete) = (*header, *left == 0);
@@ -210,21 +207,28 @@ impl Inbound {
         }
     }
 
-    /// Begins a frame. An unfragmented one whose payload is all there is a message at once.
+    /// Begins a frame. An unfragmented one whose payload is all there is a message at once: returns
+    /// its length then, and whether the sink wants more.
+    #[inline(always)]
     fn begin(
         &mut self,
-        mut header: Header,
+        header: Header,
         rest: &mut [u8],
         now: Instant,
-    ) -> Result<Option<Message>, Error> {
+        sink: &mut impl Sink,
+    ) -> Result<Option<(usize, bool)>, Error> {
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let more_came = rest.len() > length;
         match (header.opcode, rest.get_mut(..length)) {
             (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload)) if header.fin => {
                 self.assembler.judge_whole(opcode, &header)?;
-                mask::apply(payload, &mut header.key);
+                let _ = mask::apply(payload, header.key);
                 let payload = self.copy_out(payload, more_came);
-                return assembler::whole(opcode, payload).map(Some);
+                let wants_more = match opcode {
+                    Data::Text => sink.push(Message::Text(assembler::text(payload)?)),
+                    _ => sink.push(Message::Binary(payload)),
+                };
+                return Ok(Some((length, wants_more)));
             }
             (OpCode::Data(opcode), _) => self.assembler.begin(opcode, &header, now)?,
             (OpCode::Control(_), _) => self.control.clear(),

@@ -1,24 +1,27 @@
 //! Masking (RFC 6455 section 5.3).
 
-/// Applies the masking key and turns it, so that the next bytes of the same payload go on with it.
-pub(super) fn apply(bytes: &mut [u8], key: &mut [u8; 4]) {
-    let [a, b, c, d] = *key;
-    if [a, b, c, d] == [0; 4] {
+/// Applies the masking key, and returns it turned so that the next bytes of the same payload go on
+/// with it. The key is the four bytes as they lie in memory.
+#[must_use]
+pub(super) fn apply(bytes: &mut [u8], key: u32) -> u32 {
+    if key == 0 {
         // From a server, that is: without a mask.
-        return;
+        return key;
     }
-    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let word = u64::from(key) << 32 | u64::from(key);
     let mut words = bytes.chunks_exact_mut(8);
     for chunk in &mut words {
         if let Ok(eight) = <[u8; 8]>::try_from(&*chunk) {
             chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
         }
     }
+    let mut key = key.to_ne_bytes();
     let rest = words.into_remainder();
     for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
         *byte ^= key;
     }
     key.rotate_left(rest.len() % 4);
+    u32::from_ne_bytes(key)
 }
 
 #[cfg(test)]
@@ -34,10 +37,9 @@ mod tests {
         ) {
             let expected: Vec<u8> = bytes.iter().enumerate().map(|(i, b)| b ^ key[i % 4]).collect();
             let mut masked = bytes.clone();
-            let mut turning = key;
             let (head, tail) = masked.split_at_mut(cut.min(bytes.len()));
-            super::apply(head, &mut turning);
-            super::apply(tail, &mut turning);
+            let turned = super::apply(head, u32::from_ne_bytes(key));
+            let _ = super::apply(tail, turned);
             prop_assert_eq!(masked, expected);
         }
     }
