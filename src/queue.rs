@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Instant;
 
 /// How often a thread gives way before it sleeps.
-const GIVE_WAY: usize = 32;
+const GIVE_WAY: usize = 128;
 
 /// Messages that travel together. One alone needs no allocation.
 #[derive(Debug)]

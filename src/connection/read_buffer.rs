@@ -4,7 +4,7 @@
 pub(super) const SMALL: usize = 4 << 10;
 
 /// As large as one read gets.
-const LARGE: usize = 64 << 10;
+const LARGE: usize = 128 << 10;
 
 /// Bytes that were read and not yet taken, in a buffer that follows the load.
 #[derive(Debug)]
