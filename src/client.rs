@@ -261,6 +261,7 @@ impl ClientBuilder {
             config: self.config.clone(),
             transport: parts.transport,
             tls: parts.tls,
+            ended: parts.ended,
             rest: agreed.rest,
         };
         let request = handshake.request().clone();

@@ -294,11 +294,11 @@ fn a_peer_that_never_reads_does_not_hold_up_close() {
     watchdog(120, move || {
         everywhere(|ours, scheme| {
             once_within(timeout + Duration::from_millis(500), || {
-                let (ws, _peer) =
+                let (ws, peer) =
                     open_with_timeouts(ours, scheme, |timeouts| timeouts.close = Some(timeout));
                 let sender = ws.sender().clone();
                 let sending = spawn(move || sender.send(vec![0; 64 << 20]));
-                thread::sleep(Duration::from_millis(50));
+                peer.wait_for_a_message();
                 let began = Instant::now();
                 assert!(ws.close().is_err());
                 assert!(sending.within(LATE, "the send").is_err());
@@ -408,7 +408,7 @@ fn a_violation_by_a_peer_that_never_reads_ends_the_connection_soon() {
                 let (ws, mut peer) = peer::open(ours, scheme, patient(ours.config()));
                 let sender = ws.sender().clone();
                 let sending = spawn(move || sender.send(vec![0; 64 << 20]));
-                thread::sleep(Duration::from_millis(50));
+                peer.wait_for_a_message();
                 let began = Instant::now();
                 peer.frame(0xc1, b"x");
                 let RecvError(error) = ws.recv().unwrap_err();

@@ -322,6 +322,19 @@ fn hurried(scheme: Scheme) -> Serving {
     Serving::echo(server_builder(scheme).config(config))
 }
 
+/// Sends nothing, or a part of a request byte by byte, and reads the head of the response.
+fn ask_slowly(port: u16, scheme: Scheme, drips: bool) -> std::io::Result<String> {
+    let began = Instant::now();
+    let mut peer = Peer::try_connect(port, scheme)?;
+    for byte in REQUEST.as_bytes()[..30].chunks(1) {
+        if drips && began.elapsed() < TIMEOUT - Duration::from_millis(100) {
+            peer.try_bytes(byte)?;
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    peer.try_read_head()
+}
+
 #[test]
 fn a_client_that_is_silent_or_drips_gets_408_at_the_open_timeout() {
     watchdog(60, || {
@@ -330,19 +343,12 @@ fn a_client_that_is_silent_or_drips_gets_408_at_the_open_timeout() {
             for drips in [false, true] {
                 once_within(TIMEOUT + Duration::from_millis(700), || {
                     let began = Instant::now();
-                    let mut peer = Peer::connect(serving.port, scheme);
-                    if drips {
-                        let mut bytes = REQUEST.as_bytes()[..30].chunks(1);
-                        while began.elapsed() < TIMEOUT - Duration::from_millis(100) {
-                            peer.bytes(bytes.next().unwrap());
-                            thread::sleep(Duration::from_millis(20));
-                        }
+                    // On a loaded machine TLS alone may take too long.
+                    let head = ask_slowly(serving.port, scheme, drips).unwrap_or_default();
+                    if !head.starts_with("HTTP/1.1 408 ") {
+                        return Duration::MAX;
                     }
-                    let head = peer.read_head();
-                    let took = began.elapsed();
-                    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
-                    peer.end();
-                    took
+                    began.elapsed()
                 });
             }
         }

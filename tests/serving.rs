@@ -6,7 +6,7 @@ mod common;
 
 use common::{LATE, Scheme, Serving, client_builder, once_within, server_builder, spawn, watchdog};
 use std::net::TcpStream;
-use std::sync::mpsc;
+use std::sync::{Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Error, RecvError, Server, WebSocket};
@@ -151,14 +151,14 @@ fn shutdown_from_two_handlers_at_once_is_bounded() {
             .unwrap();
         let port = server.local_addr().port();
         let (serve, stop) = (server.clone(), server);
+        let both = Barrier::new(2);
         let serving = spawn(move || {
-            serve.serve(move |ws| {
-                let _ = ws.recv();
+            serve.serve(move |_ws| {
+                both.wait();
                 let _ = stop.shutdown();
             })
         });
         let clients = [(); 2].map(|()| connect(Scheme::Ws, port));
-        clients.iter().for_each(|ws| ws.send("stop").unwrap());
         clients
             .iter()
             .for_each(|ws| assert_eq!(close_code(ws), 1001));

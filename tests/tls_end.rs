@@ -10,6 +10,7 @@ use common::{CHAIN, KEY, LATE, Scheme, client_builder, spawn, watchdog};
 use native_tls::{Identity, TlsAcceptor};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
 use wsync::Error;
 
 /// Holds back what is written while it is corked.
@@ -45,9 +46,17 @@ enum Ending {
     Garbage,
 }
 
-/// Serves one client with a message and the end of TLS behind it, in one piece or not, and waits until
-/// the client ends TCP.
-fn serve(listener: &TcpListener, ending: Ending, together: bool) {
+/// What comes in one piece.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Together {
+    Nothing,
+    MessageAndEnd,
+    ResponseAndAll,
+}
+
+/// Serves one client with a message and the end of TLS behind it, and waits until the client ends TCP.
+/// `connected` tells when it has read the response.
+fn serve(listener: &TcpListener, ending: Ending, together: Together, connected: &Receiver<()>) {
     let (stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(LATE)).unwrap();
     let identity = Identity::from_pkcs8(CHAIN, KEY).unwrap();
@@ -60,8 +69,15 @@ fn serve(listener: &TcpListener, ending: Ending, together: bool) {
         request.push(byte[0]);
     }
     let request = String::from_utf8(request).unwrap();
-    tls.write_all(&peer::response_to(&request)).unwrap();
-    tls.get_mut().held = together.then(Vec::new);
+    let response = peer::response_to(&request);
+    if together == Together::ResponseAndAll {
+        tls.get_mut().held = Some(Vec::new());
+        tls.write_all(&response).unwrap();
+    } else {
+        tls.write_all(&response).unwrap();
+        connected.recv_timeout(LATE).unwrap();
+        tls.get_mut().held = (together == Together::MessageAndEnd).then(Vec::new);
+    }
     tls.write_all(&peer::frame(FIN | TEXT, false, b"the last"))
         .unwrap();
     match ending {
@@ -77,11 +93,13 @@ fn serve(listener: &TcpListener, ending: Ending, together: bool) {
     }
 }
 
-fn receive(ending: Ending, together: bool) -> Error {
+fn receive(ending: Ending, together: Together) -> Error {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let serving = spawn(move || serve(&listener, ending, together));
+    let (tell, connected) = mpsc::channel();
+    let serving = spawn(move || serve(&listener, ending, together, &connected));
     let ws = client_builder(Scheme::Wss, port).connect().unwrap();
+    let _ = tell.send(());
     let message = ws.recv_timeout(LATE).unwrap();
     assert_eq!(message.as_text(), Some("the last"));
     let error = Error::from(ws.recv_timeout(LATE).unwrap_err());
@@ -92,7 +110,11 @@ fn receive(ending: Ending, together: bool) -> Error {
 #[test]
 fn a_close_notify_behind_a_message_is_the_loss_even_if_tcp_stays_open() {
     watchdog(120, || {
-        for together in [true, false] {
+        for together in [
+            Together::Nothing,
+            Together::MessageAndEnd,
+            Together::ResponseAndAll,
+        ] {
             let error = receive(Ending::CloseNotify, together);
             let lost = matches!(&error, Error::Io(e) if e.kind() == ErrorKind::UnexpectedEof);
             assert!(lost, "{error}");
@@ -103,7 +125,7 @@ fn a_close_notify_behind_a_message_is_the_loss_even_if_tcp_stays_open() {
 #[test]
 fn a_message_before_a_broken_record_is_delivered_even_if_both_came_at_once() {
     watchdog(120, || {
-        for together in [true, false] {
+        for together in [Together::Nothing, Together::MessageAndEnd] {
             let error = receive(Ending::Garbage, together);
             assert!(matches!(error, Error::Tls(_)), "{error}");
         }

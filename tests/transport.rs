@@ -4,138 +4,17 @@
 
 mod common;
 
+use common::faulty::{Faults, Faulty};
 use common::peer::{self, CLOSE, FIN, Peer, TEXT};
-use common::{LATE, Scheme, client_builder, eventually, numbers, once_within, pattern};
+use common::{LATE, Scheme, client_builder, eventually, once_within, pattern};
 use common::{patient, spawn, watchdog};
-use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
-use wsync::{Config, Error, Interest, Ready, RecvError, Timeout, Transport, WebSocket};
-
-/// What goes wrong, or is done in another way than usual. All of it can be changed while it is used.
-#[derive(Default)]
-struct Faults {
-    /// Every other read and every other write is interrupted.
-    interrupt: AtomicBool,
-    /// A read gives no more than so many bytes; 0 for no bound.
-    read_at_most: AtomicUsize,
-    /// A write takes no more than so many bytes; 0 for no bound.
-    write_at_most: AtomicUsize,
-    /// A write takes any number of bytes, or none for now.
-    write_at_random: AtomicBool,
-    /// The buffer of the kernel is full.
-    full: AtomicBool,
-    /// A write takes 0 bytes.
-    write_zero: AtomicBool,
-    read_error: Mutex<Option<ErrorKind>>,
-    write_error: Mutex<Option<ErrorKind>>,
-    calls: AtomicUsize,
-}
-
-struct Faulty {
-    stream: TcpStream,
-    faults: Arc<Faults>,
-    random: Mutex<Box<dyn FnMut() -> u64 + Send>>,
-}
-
-impl std::fmt::Debug for Faulty {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Faulty")
-    }
-}
-
-impl Faulty {
-    fn is_interrupted(&self) -> bool {
-        let call = self.faults.calls.fetch_add(1, Ordering::SeqCst);
-        self.faults.interrupt.load(Ordering::SeqCst) && call % 2 == 0
-    }
-
-    fn is_full(&self) -> bool {
-        self.faults.full.load(Ordering::SeqCst)
-    }
-}
-
-fn at_most(length: usize, bound: &AtomicUsize) -> usize {
-    match bound.load(Ordering::SeqCst) {
-        0 => length,
-        bound => bound.min(length),
-    }
-}
-
-impl Transport for Faulty {
-    fn prepare(&self) -> io::Result<()> {
-        self.stream.prepare()
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.is_interrupted() {
-            return Err(ErrorKind::Interrupted.into());
-        }
-        if let Some(kind) = *self.faults.read_error.lock().unwrap() {
-            return Err(kind.into());
-        }
-        let length = at_most(buffer.len(), &self.faults.read_at_most);
-        Transport::read(&self.stream, &mut buffer[..length])
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_interrupted() {
-            return Err(ErrorKind::Interrupted.into());
-        }
-        if let Some(kind) = *self.faults.write_error.lock().unwrap() {
-            return Err(kind.into());
-        }
-        if self.faults.write_zero.load(Ordering::SeqCst) {
-            return Ok(0);
-        }
-        if self.is_full() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let mut length = at_most(bytes.len(), &self.faults.write_at_most);
-        if self.faults.write_at_random.load(Ordering::SeqCst) {
-            let random = (self.random.lock().unwrap())() as usize;
-            if random % 4 == 0 {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            length = length.min(1 + random % 3000);
-        }
-        Transport::write(&self.stream, &bytes[..length])
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
-        loop {
-            if !interest.writable || !self.is_full() {
-                return self.stream.wait(interest, deadline);
-            }
-            // Nothing can be written: look now and then for something to read, for the end and for room.
-            let tick = Instant::now() + Duration::from_millis(2);
-            let readable = Interest {
-                writable: false,
-                ..interest
-            };
-            let mut ready = self.stream.wait(readable, Some(tick))?;
-            ready.writable |= interest.writable && self.stream.take_error()?.is_some();
-            if ready.any() || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Ok(ready);
-            }
-        }
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if how != Shutdown::Read {
-            *self.faults.write_error.lock().unwrap() = Some(ErrorKind::BrokenPipe);
-            self.faults.full.store(false, Ordering::SeqCst);
-        }
-        self.stream.shutdown(how)
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.stream.peer_addr().ok()
-    }
-}
+use wsync::{Config, Error, RecvError, Timeout, WebSocket};
 
 /// A client over a faulty stream, without faults as yet, and the peer at the other end.
 struct Open {
@@ -159,11 +38,7 @@ fn open_with(scheme: Scheme, config: Config, prepare: impl FnOnce(&Faults)) -> O
     });
     let faults = Arc::new(Faults::default());
     prepare(&faults);
-    let transport = Faulty {
-        stream: TcpStream::connect(addr).unwrap(),
-        faults: Arc::clone(&faults),
-        random: Mutex::new(Box::new(numbers(1))),
-    };
+    let transport = Faulty::new(TcpStream::connect(addr).unwrap(), Arc::clone(&faults));
     let builder = client_builder(scheme, addr.port()).config(config);
     Open {
         ws: builder.connect_over(transport).unwrap(),
@@ -381,7 +256,7 @@ fn a_pong_that_a_blocked_send_was_to_take_along_leaves_although_the_send_times_o
             } = open(Scheme::Ws, config);
             faults.full.store(true, Ordering::SeqCst);
             let sending = spawn(move || (ws.send("x").unwrap_err(), ws));
-            thread::sleep(Duration::from_millis(50));
+            faults.wait_for_a_wait();
             peer.frame(FIN | peer::PING, b"ping");
             peer.text("behind the ping");
             let (error, ws) = sending.within(LATE, "the send");
@@ -392,6 +267,30 @@ fn a_pong_that_a_blocked_send_was_to_take_along_leaves_although_the_send_times_o
             assert_eq!(peer.read().payload, b"ping");
             began.elapsed()
         });
+    });
+}
+
+#[test]
+fn a_send_that_times_out_behind_a_pong_that_has_not_left_harms_nothing() {
+    watchdog(60, || {
+        let mut config = patient(Config::client());
+        config.timeouts.send = Some(Duration::from_millis(100));
+        let Open {
+            ws,
+            mut peer,
+            faults,
+        } = open(Scheme::Ws, config);
+        faults.full.store(true, Ordering::SeqCst);
+        peer.frame(FIN | peer::PING, b"ping");
+        // The reader, with the pong.
+        faults.wait_for_a_wait();
+        let error = ws.send("first").unwrap_err();
+        assert!(matches!(error.error, Error::Timeout(Timeout::Send)));
+        assert_eq!(error.message.unwrap().as_text(), Some("first"));
+        faults.full.store(false, Ordering::SeqCst);
+        assert_eq!(peer.read().payload, b"ping");
+        ws.send("second").unwrap();
+        assert_eq!(peer.read().payload, b"second");
     });
 }
 

@@ -39,8 +39,8 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// With bytes that came behind the opening handshake.
-    pub(super) fn new(role: Role, limits: Limits, tls: bool, rest: Vec<u8>) -> Self {
+    /// With bytes that came behind the opening handshake, and whether TLS ended behind them.
+    pub(super) fn new(role: Role, limits: Limits, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
         let (frames, plain) = if tls {
             (Vec::new(), Some(rest))
         } else {
@@ -51,7 +51,7 @@ impl Intake {
             socket: ReadBuffer::new(&frames),
             plain,
             taken: 0,
-            ended: None,
+            ended: ended.then_some(Ok(Got::End)),
             expect_large: false,
             had_large: false,
         }

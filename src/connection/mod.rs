@@ -17,7 +17,9 @@ use crate::error::Error;
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
+use intake::Intake;
 use job::Job;
+use reader::Reader;
 pub(crate) use send::Flush;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -114,6 +116,8 @@ pub(crate) struct Opened {
     pub(crate) config: Config,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) tls: Option<Box<dyn TlsSession>>,
+    /// The peer has ended TLS behind `rest`.
+    pub(crate) ended: bool,
     /// Bytes that came behind the handshake: the first frames.
     pub(crate) rest: Vec<u8>,
 }
@@ -149,7 +153,14 @@ impl Connection {
             ended: Mutex::new(()),
             end_came: Condvar::new(),
         });
-        let reader = reader::Reader::new(Arc::clone(&connection), producer, opened.rest);
+        let intake = Intake::new(
+            connection.role,
+            connection.config.limits.clone(),
+            connection.tls.is_some(),
+            opened.rest,
+            opened.ended,
+        );
+        let reader = Reader::new(Arc::clone(&connection), producer, intake);
         let thread = thread::Builder::new()
             .name("ws-read".into())
             .stack_size(STACK);

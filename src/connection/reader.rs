@@ -43,14 +43,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(connection: Arc<Connection>, producer: Producer, rest: Vec<u8>) -> Self {
-        let limits = connection.config.limits.clone();
+    pub(super) fn new(connection: Arc<Connection>, producer: Producer, intake: Intake) -> Self {
         Reader {
-            intake: Intake::new(connection.role, limits, connection.tls.is_some(), rest),
-            leftover: false,
-            tick: None,
             connection,
             producer,
+            intake,
+            leftover: false,
+            tick: None,
         }
     }
 
@@ -84,13 +83,14 @@ impl Reader {
 
     /// Until both Close frames have gone, or the connection is lost or failed.
     fn receive(&mut self) -> Result<(), Error> {
-        // After a read that took all there was, another would most likely find nothing.
-        let mut more = false;
+        // The end may have come with the opening handshake, behind the first frames.
+        let mut more = true;
         loop {
             if self.take_events()? {
                 return Ok(());
             }
             if !more {
+                // After a read that took all there was, another would most likely find nothing.
                 self.wait()?;
             }
             more = match self.read()? {

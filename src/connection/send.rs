@@ -385,9 +385,14 @@ impl Connection {
     ) -> Failed {
         let torn = job.is_past(own) || own == job.plain.len();
         let timeout = matches!(error, Error::Timeout(_));
-        if timeout && !torn && job.stands_at(own) && path.dead.is_none() {
+        let between_frames = job.stands_at(own) || job.stands_at(0);
+        if timeout && !torn && between_frames && path.dead.is_none() {
+            // What was before it stays, if it has not left either.
+            job.messages = match job.stands_at(own) {
+                true => 0,
+                false => job.messages.saturating_sub(own_messages),
+            };
             job.plain.truncate(own);
-            job.messages = 0;
             path = self.leave(path, job);
             let orphaned = path.waiting == 0 && path.has_pending(self.tls.as_ref());
             drop(path);

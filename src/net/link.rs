@@ -26,6 +26,8 @@ pub(crate) struct LinkParts {
     pub(crate) tls: Option<Box<dyn TlsSession>>,
     /// Decrypted bytes that no read has taken.
     pub(crate) pending: Vec<u8>,
+    /// The peer said that nothing follows (close_notify).
+    pub(crate) ended: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -117,6 +119,7 @@ impl Link {
             transport: self.transport,
             tls: self.tls,
             pending: self.pending,
+            ended: self.ended,
         }
     }
 

@@ -228,6 +228,7 @@ impl Upgrade {
             config,
             transport: parts.transport,
             tls: parts.tls,
+            ended: parts.ended,
             rest: pending.rest,
         };
         let request = std::mem::take(&mut self.request);

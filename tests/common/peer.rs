@@ -168,16 +168,21 @@ impl Peer {
 
     /// Plays a client, up to where the request is to be written.
     pub(crate) fn connect(port: u16, scheme: Scheme) -> Self {
-        let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Peer::try_connect(port, scheme).unwrap()
+    }
+
+    /// The same, with a server that may be in a hurry.
+    pub(crate) fn try_connect(port: u16, scheme: Scheme) -> io::Result<Self> {
+        let tcp = TcpStream::connect(("127.0.0.1", port))?;
         let stream = bounded(&tcp);
-        Peer {
+        Ok(Peer {
             stream: match scheme {
                 Scheme::Ws => Box::new(stream),
-                Scheme::Wss => tls::connect(stream),
+                Scheme::Wss => tls::connect(stream)?,
             },
             tcp,
             masks: true,
-        }
+        })
     }
 
     /// Whether its frames have to be masked.
@@ -208,13 +213,25 @@ impl Peer {
 
     /// The head of a request or a response.
     pub(crate) fn read_head(&mut self) -> String {
+        self.try_read_head().unwrap()
+    }
+
+    pub(crate) fn try_read_head(&mut self) -> io::Result<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            self.stream.read_exact(&mut byte).unwrap();
+            self.stream.read_exact(&mut byte)?;
             head.push(byte[0]);
         }
-        String::from_utf8(head).unwrap()
+        String::from_utf8(head).map_err(io::Error::other)
+    }
+
+    /// Waits until a large message has begun to arrive, and leaves it where it is.
+    pub(crate) fn wait_for_a_message(&self) {
+        let mut bytes = vec![0; 20_000];
+        super::eventually("bytes of a message", || {
+            self.tcp.peek(&mut bytes).unwrap() == bytes.len()
+        });
     }
 
     /// All that comes until the end.
@@ -242,11 +259,7 @@ impl Peer {
         let mut payload = vec![0; length as usize];
         self.stream.read_exact(&mut payload)?;
         if masked {
-            for four in payload.chunks_mut(4) {
-                four.iter_mut()
-                    .zip(key)
-                    .for_each(|(byte, key)| *byte ^= key);
-            }
+            unmask(&mut payload, key);
         }
         assert_eq!(head[0] & 0x70, 0, "no extension was agreed on");
         Ok(Frame {
@@ -303,6 +316,19 @@ impl Peer {
     }
 }
 
+/// Eight bytes at a time: tests are not optimized.
+fn unmask(payload: &mut [u8], key: [u8; 4]) {
+    let twice = u64::from_ne_bytes([key, key].concat().try_into().unwrap());
+    let mut eights = payload.chunks_exact_mut(8);
+    for eight in &mut eights {
+        let word = u64::from_ne_bytes((&*eight).try_into().unwrap());
+        eight.copy_from_slice(&(word ^ twice).to_ne_bytes());
+    }
+    let rest = eights.into_remainder().iter_mut();
+    rest.zip(key.iter().cycle())
+        .for_each(|(byte, key)| *byte ^= key);
+}
+
 fn is_timeout(e: &io::Error) -> bool {
     matches!(
         e.kind(),
@@ -320,7 +346,7 @@ fn bounded(tcp: &TcpStream) -> TcpStream {
 #[cfg(feature = "native-tls")]
 mod tls {
     use super::super::{CA, CHAIN, KEY};
-    use super::{Stream, TcpStream};
+    use super::{Stream, TcpStream, io};
     use native_tls::{Certificate, Identity, TlsAcceptor, TlsConnector};
 
     pub(super) fn accept(stream: TcpStream) -> Box<dyn Stream> {
@@ -329,25 +355,26 @@ mod tls {
         Box::new(acceptor.accept(stream).unwrap())
     }
 
-    pub(super) fn connect(stream: TcpStream) -> Box<dyn Stream> {
+    pub(super) fn connect(stream: TcpStream) -> io::Result<Box<dyn Stream>> {
         let connector = TlsConnector::builder()
             .disable_built_in_roots(true)
             .add_root_certificate(Certificate::from_pem(CA).unwrap())
             .build()
             .unwrap();
-        Box::new(connector.connect("localhost", stream).unwrap())
+        let connected = connector.connect("localhost", stream);
+        Ok(Box::new(connected.map_err(io::Error::other)?))
     }
 }
 
 #[cfg(not(feature = "native-tls"))]
 mod tls {
-    use super::{Stream, TcpStream};
+    use super::{Stream, TcpStream, io};
 
     pub(super) fn accept(_: TcpStream) -> Box<dyn Stream> {
         unreachable!("Scheme::all has no wss")
     }
 
-    pub(super) fn connect(_: TcpStream) -> Box<dyn Stream> {
+    pub(super) fn connect(_: TcpStream) -> io::Result<Box<dyn Stream>> {
         unreachable!("Scheme::all has no wss")
     }
 }
