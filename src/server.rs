@@ -1,24 +1,22 @@
 //! Serving (RFC 6455 section 4.2).
 
+mod shared;
 mod upgrade;
 
 pub use upgrade::{Accept, Upgrade};
 
 use crate::close::CloseFrame;
 use crate::config::{Config, deadline};
-use crate::connection::Connection;
-use crate::error::{Error, Timeout};
+use crate::error::Error;
 use crate::net::TlsConfig;
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
-use socket2::SockRef;
-use std::cell::Cell;
-use std::io;
+use shared::{Leave, SERVES, Shared};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 /// A pause after the system refused a connection for want of something, such as descriptors.
 const SHORTAGE: Duration = Duration::from_millis(50);
@@ -115,34 +113,6 @@ impl ServerBuilder {
 #[derive(Debug, Clone)]
 pub struct Server {
     shared: Arc<Shared>,
-}
-
-/// What the handles of a server and its connections' threads share.
-#[derive(Debug)]
-struct Shared {
-    listener: TcpListener,
-    addr: SocketAddr,
-    config: Config,
-    tls: Option<TlsConfig>,
-    subprotocols: Vec<String>,
-    stopping: AtomicBool,
-    state: Mutex<State>,
-    /// Wakes `shutdown` when a connection's thread has left.
-    left: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    connections: Vec<Weak<Connection>>,
-    /// The length of `connections` at which those that are gone are dropped.
-    prune_at: usize,
-    /// Threads of connections.
-    threads: usize,
-}
-
-thread_local! {
-    /// Whether this is a connection's thread, which `shutdown` must not wait for.
-    static SERVES: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Server {
@@ -312,8 +282,12 @@ impl Server {
         let shared = &*self.shared;
         shared.stop_accepting();
         let timeout = shared.config.timeouts.close;
-        let connections = std::mem::take(&mut shared.lock().connections);
-        for connection in connections.iter().filter_map(Weak::upgrade) {
+        let (connections, opening) = shared.take();
+        for transport in opening {
+            // Wakes the handshake, which then refuses the client.
+            let _ = transport.shutdown(Shutdown::Read);
+        }
+        for connection in connections {
             connection.close_without_waiting(CloseFrame::going_away());
         }
         let timeout = timeout.map(|timeout| timeout.saturating_add(GRACE));
@@ -342,59 +316,6 @@ impl Server {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-
-    /// Notes an open connection, to be closed when the server stops.
-    fn enlist(&self, ws: &WebSocket) {
-        let mut state = self.lock();
-        if state.connections.len() >= state.prune_at {
-            state
-                .connections
-                .retain(|connection| connection.strong_count() > 0);
-            state.prune_at = (state.connections.len() * 2).max(64);
-        }
-        state.connections.push(Arc::downgrade(ws.connection()));
-    }
-
-    fn stop_accepting(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        // This wakes `accept` on Linux; elsewhere a connection to ourselves does.
-        let woken = SockRef::from(&self.listener).shutdown(Shutdown::Both);
-        if !cfg!(target_os = "linux") || woken.is_err() {
-            let _ = TcpStream::connect_timeout(&reachable(self.addr), SHORTAGE);
-        }
-    }
-
-    fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let mine = usize::from(SERVES.get());
-        let mut state = self.lock();
-        while state.threads > mine {
-            state = match deadline {
-                None => self
-                    .left
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(Error::Timeout(Timeout::Close));
-                    }
-                    let result = self.left.wait_timeout(state, left);
-                    result.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        Ok(())
-    }
-}
-
 /// Waits until `Incoming` takes it. When the server stops or nobody takes any more, it is dropped,
 /// and the client refused.
 fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
@@ -405,17 +326,6 @@ fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
         }
         waiting = upgrade;
     }
-}
-
-/// A wildcard address is reached through loopback.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }
 
 /// Only a broken listener stops a server. A client that is gone again does not, and for a shortage
@@ -432,24 +342,6 @@ fn survive(error: io::Error) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Counts a connection's thread for as long as it lives.
-#[derive(Debug)]
-struct Leave(Arc<Shared>);
-
-impl Leave {
-    fn enter(shared: &Arc<Shared>) -> Self {
-        shared.lock().threads += 1;
-        Leave(Arc::clone(shared))
-    }
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        self.0.lock().threads -= 1;
-        self.0.left.notify_all();
-    }
 }
 
 /// The iterator of [`Server::incoming`]. Dropping it stops the server from accepting.

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{LATE, Scheme, Serving, client_builder, once_within, server_builder, spawn, watchdog};
+use std::io::Read;
 use std::net::TcpStream;
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -97,19 +98,20 @@ fn shutdown_of_idle_clients_takes_little_time() {
 }
 
 #[test]
-fn a_client_that_is_silent_at_the_handshake_holds_shutdown_up_until_the_open_timeout_at_most() {
+fn a_client_that_is_silent_at_the_handshake_gets_503_when_the_server_stops() {
     watchdog(60, || {
-        // And a second for it to read the refusal.
-        once_within(Duration::from_millis(300 + 1000 + 500), || {
-            let mut config = wsync::Config::server();
-            config.timeouts.open = Some(Duration::from_millis(300));
-            let serving = Serving::echo(Server::builder().config(config));
-            let silent = TcpStream::connect(("127.0.0.1", serving.port)).unwrap();
+        // It has a second to read the refusal.
+        once_within(Duration::from_millis(1000 + 500), || {
+            let serving = Serving::echo(Server::builder());
+            let mut silent = TcpStream::connect(("127.0.0.1", serving.port)).unwrap();
             thread::sleep(Duration::from_millis(50));
             let began = Instant::now();
             serving.server.shutdown().unwrap();
-            drop(silent);
-            began.elapsed()
+            let took = began.elapsed();
+            let mut refusal = String::new();
+            silent.read_to_string(&mut refusal).unwrap();
+            assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}");
+            took
         });
     });
 }

@@ -1,6 +1,6 @@
 //! A client's request for a WebSocket, and the answer to it.
 
-use super::Shared;
+use super::shared::Shared;
 use crate::close::CloseFrame;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
@@ -111,17 +111,19 @@ impl Upgrade {
     pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
         stream.prepare()?;
         let deadline = deadline(Instant::now(), server.config.timeouts.open);
-        let mut link = Link::new(Arc::new(stream));
+        let transport: Arc<dyn Transport> = Arc::new(stream);
+        let opening = server.enlist_opening(&transport);
+        let mut link = Link::new(transport);
         if let Some(tls) = &server.tls {
             link.start_tls_server(tls, deadline)?;
         }
-        let received =
-            receive_request(&mut link, server.config.limits.head, deadline).and_then(|received| {
-                match server.is_stopping() {
-                    true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
-                    false => Ok(received),
-                }
-            });
+        let received = receive_request(&mut link, server.config.limits.head, deadline);
+        drop(opening);
+        let received = match server.is_stopping() {
+            // Whatever came of it: perhaps it was `shutdown` that ended it.
+            true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
+            false => received,
+        };
         match received {
             Ok((request, rest)) => Ok(Upgrade {
                 pending: Some(Pending {

@@ -1,0 +1,171 @@
+//! What the handles of a server and the threads of its connections share.
+
+use super::SHORTAGE;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::error::{Error, Timeout};
+use crate::net::{TlsConfig, Transport};
+use crate::websocket::WebSocket;
+use socket2::SockRef;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+/// What the handles of a server and its connections' threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) listener: TcpListener,
+    pub(super) addr: SocketAddr,
+    pub(super) config: Config,
+    pub(super) tls: Option<TlsConfig>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) stopping: AtomicBool,
+    pub(super) state: Mutex<State>,
+    /// Wakes `shutdown` when a connection's thread has left.
+    pub(super) left: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    connections: Vec<Weak<Connection>>,
+    /// Sockets whose opening handshake is under way.
+    opening: HashMap<u64, Weak<dyn Transport>>,
+    /// How many there were.
+    opened: u64,
+    /// The length of `connections` at which those that are gone are dropped.
+    prune_at: usize,
+    /// Threads of connections.
+    threads: usize,
+    /// Those of them that wait in `shutdown`, and that nobody else must wait for.
+    pub(super) stopping: usize,
+}
+
+thread_local! {
+    /// Whether this is a connection's thread, which `shutdown` must not wait for.
+    pub(super) static SERVES: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Notes an open connection, to be closed when the server stops.
+    pub(super) fn enlist(&self, ws: &WebSocket) {
+        let mut state = self.lock();
+        if state.connections.len() >= state.prune_at {
+            state
+                .connections
+                .retain(|connection| connection.strong_count() > 0);
+            state.prune_at = (state.connections.len() * 2).max(64);
+        }
+        state.connections.push(Arc::downgrade(ws.connection()));
+    }
+
+    /// Notes a handshake that begins, to be woken when the server stops.
+    pub(super) fn enlist_opening(self: &Arc<Self>, transport: &Arc<dyn Transport>) -> Opening {
+        let mut state = self.lock();
+        state.opened += 1;
+        let number = state.opened;
+        state.opening.insert(number, Arc::downgrade(transport));
+        Opening(Arc::clone(self), number)
+    }
+
+    /// All that is open or opening, each once.
+    pub(super) fn take(&self) -> (Vec<Arc<Connection>>, Vec<Arc<dyn Transport>>) {
+        let mut state = self.lock();
+        let connections = state
+            .connections
+            .drain(..)
+            .filter_map(|weak| weak.upgrade())
+            .collect();
+        let opening = state
+            .opening
+            .drain()
+            .filter_map(|(_, weak)| weak.upgrade())
+            .collect();
+        (connections, opening)
+    }
+
+    pub(super) fn stop_accepting(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // This wakes `accept` on Linux; elsewhere a connection to ourselves does.
+        let woken = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        if !cfg!(target_os = "linux") || woken.is_err() {
+            let _ = TcpStream::connect_timeout(&reachable(self.addr), SHORTAGE);
+        }
+    }
+
+    pub(super) fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.stopping += usize::from(SERVES.get());
+        self.left.notify_all();
+        let result = loop {
+            if state.threads <= state.stopping {
+                break Ok(());
+            }
+            state = match deadline {
+                None => self
+                    .left
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break Err(Error::Timeout(Timeout::Close));
+                    }
+                    let result = self.left.wait_timeout(state, left);
+                    result.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        };
+        state.stopping -= usize::from(SERVES.get());
+        result
+    }
+}
+
+/// A handshake that is under way.
+#[derive(Debug)]
+pub(super) struct Opening(Arc<Shared>, u64);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.lock().opening.remove(&self.1);
+    }
+}
+
+/// Counts a connection's thread for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Leave(Arc<Shared>);
+
+impl Leave {
+    pub(super) fn enter(shared: &Arc<Shared>) -> Self {
+        shared.lock().threads += 1;
+        Leave(Arc::clone(shared))
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.left.notify_all();
+    }
+}
+
+/// A wildcard address is reached through loopback.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    addr
+}
