@@ -116,12 +116,12 @@
 //! | error | the socket that [`Server::incoming`] listens on broke |
 //! | warn | no thread could be started; accepting a connection failed |
 //! | info | nothing |
-//! | debug | host and port of each connection opened; addresses that refused; opening handshakes refused, and why; Close frames received, with code and reason; why a connection is failed; how each ended |
+//! | debug | host and port of each connection opened; addresses that refused; opening handshakes refused, and why; Close frames received, with their code; why a connection is failed; how each ended |
 //! | trace | nothing |
 //!
 //! The payloads of messages, pings and pongs are never logged, nor are the values of headers,
-//! paths, queries and passwords. The reason of a Close frame is, as the peer wrote it. Two of
-//! the dependencies log beside that, under their own names: `tungstenite::protocol::frame::frame`
+//! paths, queries and passwords, nor what a peer wrote as the reason of a Close frame. No lock is
+//! held while a logger runs. Two of the dependencies log beside that, under their own names: `tungstenite::protocol::frame::frame`
 //! the first two bytes of the header of each received frame, at trace; `native_tls` certificates
 //! that cannot be loaded, at debug.
 //!

@@ -32,7 +32,9 @@ impl Sender {
     }
 
     /// Sends a message and returns when its bytes are with the operating system, or with a thread
-    /// that is writing and takes them along.
+    /// that is writing and takes them along. Right after several messages came at once, while some
+    /// of them are still queued, a small answer may stay in the outbox for some hundred microseconds,
+    /// so that the answers go together; a receive call that finds the queue empty writes them.
     ///
     /// # Errors
     ///
