@@ -23,8 +23,8 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// After so much quiet a buffer that a burst made large is given back.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// While the queue is full, how often bytes that the kernel did not take are tried again.
-const RETRY: Duration = Duration::from_millis(10);
+/// While the queue is full, how often what waits to be written is looked at.
+const RETRY: Duration = Duration::from_millis(2);
 
 /// While a writer holds up the end of deferring, the pause between looks grows to this.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
@@ -79,6 +79,9 @@ impl Reader {
             connection.linger();
         }
         let _ = connection.transport.shutdown(Shutdown::Both);
+        // Handles may keep the socket open. Unread bytes would keep a peer waiting that still writes;
+        // with room again its next byte is answered by a reset.
+        connection.drain();
     }
 
     /// Until both Close frames have gone, or the connection is lost or failed.
@@ -89,6 +92,8 @@ impl Reader {
             if self.take_events()? {
                 return Ok(());
             }
+            // Also under a flood that never lets the reader wait.
+            self.check_deadlines(Instant::now())?;
             if !more {
                 // After a read that took all there was, another would most likely find nothing.
                 self.wait()?;
@@ -163,13 +168,20 @@ impl Reader {
         if answered {
             self.flush();
         }
+        let mut before = usize::MAX;
         while !self.producer.has_room() && !self.producer.is_released() {
-            let owing = !self.stop_deferring() || self.leftover;
-            if self.leftover {
+            let queued = self.producer.queued();
+            if queued == before {
+                // Nobody takes, so nobody sends answers either.
+                self.stop_deferring();
+            }
+            before = queued;
+            if self.leftover || self.connection.has_deferred() {
                 self.flush();
             }
-            let retry = owing.then(|| Instant::now() + RETRY);
-            self.producer.wait_for_room(retry);
+            let owing = self.leftover || self.tick.is_some();
+            self.producer
+                .wait_for_room(owing.then(|| Instant::now() + RETRY));
         }
     }
 
@@ -208,20 +220,9 @@ impl Reader {
                 return Ok(());
             }
         }
-        let deadlines = self.deadlines();
-        if let Some((_, passed)) = deadlines
-            .iter()
-            .find(|(at, _)| at.is_some_and(|at| at <= now))
-        {
-            return Err(Error::Timeout(*passed));
-        }
         let quiet = self.intake.is_large().then(|| now + QUIET);
-        let deadline = deadlines
-            .iter()
-            .map(|(at, _)| *at)
-            .chain([quiet])
-            .flatten()
-            .min();
+        let deadlines = self.deadlines().map(|(at, _)| at);
+        let deadline = deadlines.into_iter().chain([quiet]).flatten().min();
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {
             self.intake.shrink();
@@ -231,6 +232,14 @@ impl Reader {
             self.flush();
         }
         Ok(())
+    }
+
+    fn check_deadlines(&self, now: Instant) -> Result<(), Error> {
+        let passed = |(at, _): &(Option<Instant>, _)| at.is_some_and(|at| at <= now);
+        match self.deadlines().into_iter().find(passed) {
+            Some((_, which)) => Err(Error::Timeout(which)),
+            None => Ok(()),
+        }
     }
 
     fn deadlines(&self) -> [(Option<Instant>, Timeout); 2] {
@@ -328,27 +337,29 @@ impl Connection {
     /// Ends TCP: the server first (RFC 6455 section 7.1.1). Reads on for a while, since closing a
     /// socket with unread bytes would reset it and take our last frames along.
     fn linger(&self) {
-        let mut scrap = vec![0; 4096];
-        let deadline = Some(Instant::now() + LINGER);
         self.end_tls();
         if self.role == Role::Server {
             let _ = self.transport.shutdown(Shutdown::Write);
         }
-        loop {
+        self.drain();
+    }
+
+    /// Discards what comes until the end, for a bounded time.
+    fn drain(&self) {
+        let deadline = Instant::now() + LINGER;
+        let mut scrap = vec![0; 4096];
+        while Instant::now() < deadline {
             match self.transport.read(&mut scrap) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    match self.transport.wait(Interest::READABLE, deadline) {
+                    match self.transport.wait(Interest::READABLE, Some(deadline)) {
                         Ok(ready) if ready.any() => {}
                         _ => return,
                     }
                 }
                 Err(_) => return,
-            }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return;
             }
         }
     }

@@ -28,7 +28,7 @@ pub(crate) enum Flush {
 /// What a write does when the kernel takes no more.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Patience {
-    /// Leaves the rest to the reader.
+    /// Leaves the rest, and what comes meanwhile, to the reader.
     None,
     /// Waits until then.
     Until(Option<Instant>),
@@ -278,8 +278,10 @@ impl Connection {
 
     /// Writes what sends have left, as far as the kernel takes it; the reader sees to the rest.
     pub(crate) fn write_deferred(&self) {
-        if self.has_deferred() {
-            self.write_without_waiting();
+        let left = self.has_deferred() && self.write_without_waiting();
+        if left && !self.deferring.load(Ordering::SeqCst) {
+            // The reader has been by already.
+            timer::write_soon(&self.myself);
         }
     }
 
@@ -331,15 +333,14 @@ impl Connection {
                 Err(error) => return Err(self.fail_write(path, job, (start, own.messages), error)),
                 Ok(Progress::Done) => job.reset(),
             }
-            if path.dead.is_some() || path.waiting > 0 || !path.has_pending(self.tls.as_ref()) {
+            let over = path.dead.is_some() || !path.has_pending(self.tls.as_ref());
+            if over || path.waiting > 0 || matches!(patience, Patience::None) {
                 job.shrink();
                 return Ok(self.leave(path, job));
             }
             path.fill(&mut job);
             start = job.plain.len();
-            if let Patience::Until(_) = patience {
-                patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
-            }
+            patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
         }
     }
 
