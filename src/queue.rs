@@ -153,8 +153,8 @@ impl Queue {
     /// After a burst the next one is likely to be close: gives way to the reader a few times rather
     /// than sleep and be woken.
     pub(crate) fn linger(&self) {
-        let burst = self.burst.swap(false, Ordering::Relaxed);
-        if burst {
+        if self.burst.load(Ordering::Relaxed) {
+            self.burst.store(false, Ordering::Relaxed);
             give_way(|| !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst));
         }
     }
@@ -301,6 +301,11 @@ impl Producer {
             bounds.bytes.saturating_sub(bytes),
         );
         self.room.0 > 0 && self.room.1 > 0
+    }
+
+    /// Bytes of payload in the batch.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        self.batch_bytes
     }
 
     /// Messages in the queue.

@@ -153,16 +153,21 @@ impl Intake {
         Ok(Got::Full)
     }
 
-    /// Whether a burst has made buffers large.
+    /// Whether the load has made buffers large.
     pub(super) fn is_large(&self) -> bool {
-        self.socket.is_large()
-            || self
-                .plain
-                .as_ref()
-                .is_some_and(|plain| plain.capacity() > 0)
+        let plain = self
+            .plain
+            .as_ref()
+            .is_some_and(|plain| plain.capacity() > SMALL);
+        plain || self.had_large || self.socket.is_large()
     }
 
-    /// Gives memory back that a burst needed.
+    /// Whether TLS is known to have ended behind what was read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Gives memory back, as far as nothing is unread.
     pub(super) fn shrink(&mut self) {
         self.inbound.shrink();
         self.had_large = false;

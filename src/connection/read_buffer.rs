@@ -16,12 +16,10 @@ pub(super) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// With bytes that were read before.
+    /// With bytes that were read before. Without any it has no memory until the first read.
     pub(super) fn new(rest: &[u8]) -> Self {
-        let mut bytes = vec![0; SMALL.max(rest.len())];
-        bytes[..rest.len()].copy_from_slice(rest);
         ReadBuffer {
-            bytes,
+            bytes: rest.to_vec(),
             start: 0,
             end: rest.len(),
         }
@@ -59,14 +57,14 @@ impl ReadBuffer {
         }
     }
 
-    /// Whether the load has made it larger than an idle connection's.
+    /// Whether the load has made it larger than a quiet connection's.
     pub(super) fn is_large(&self) -> bool {
         self.bytes.len() > SMALL
     }
 
     /// Gives memory back, if nothing is unread.
     pub(super) fn shrink(&mut self) {
-        if self.start == self.end && self.is_large() {
+        if self.start == self.end {
             *self = ReadBuffer::new(&[]);
         }
     }

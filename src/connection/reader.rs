@@ -20,7 +20,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a Close frame for a failure may take to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// After so much quiet a buffer that a burst made large is given back.
+/// A batch of so many bytes is worth a wake-up, whatever follows.
+const BATCH: usize = 128 << 10;
+
+/// After so much quiet the memory for reading is given back.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// While the queue is full, how often what waits to be written is looked at.
@@ -87,14 +90,15 @@ impl Reader {
     /// Until both Close frames have gone, or the connection is lost or failed.
     fn receive(&mut self) -> Result<(), Error> {
         // The end may have come with the opening handshake, behind the first frames.
-        let mut more = true;
+        let mut more = self.intake.has_ended();
         loop {
-            if self.take_events()? {
+            if self.take_events(more)? {
                 return Ok(());
             }
-            // Also under a flood that never lets the reader wait.
-            self.check_deadlines(Instant::now())?;
-            if !more {
+            if more {
+                // A flood never lets the reader wait.
+                check(&self.deadlines(), Instant::now())?;
+            } else {
                 // After a read that took all there was, another would most likely find nothing.
                 self.wait()?;
             }
@@ -116,8 +120,9 @@ impl Reader {
         got
     }
 
-    /// Takes all frames that are there. Returns whether the closing handshake is done.
-    fn take_events(&mut self) -> Result<bool, Error> {
+    /// Takes all frames that are there. Returns whether the closing handshake is done. When `more` is
+    /// likely to wait, a small batch is not delivered yet: it costs a wake-up.
+    fn take_events(&mut self, more: bool) -> Result<bool, Error> {
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
@@ -142,7 +147,9 @@ impl Reader {
                 }
             }
         };
-        self.deliver();
+        if closed || !more || self.producer.batch_bytes() >= BATCH {
+            self.deliver();
+        }
         if answered {
             self.flush();
         }
@@ -220,8 +227,10 @@ impl Reader {
                 return Ok(());
             }
         }
+        let deadlines = self.deadlines();
+        check(&deadlines, now)?;
         let quiet = self.intake.is_large().then(|| now + QUIET);
-        let deadlines = self.deadlines().map(|(at, _)| at);
+        let deadlines = deadlines.map(|(at, _)| at);
         let deadline = deadlines.into_iter().chain([quiet]).flatten().min();
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {
@@ -232,14 +241,6 @@ impl Reader {
             self.flush();
         }
         Ok(())
-    }
-
-    fn check_deadlines(&self, now: Instant) -> Result<(), Error> {
-        let passed = |(at, _): &(Option<Instant>, _)| at.is_some_and(|at| at <= now);
-        match self.deadlines().into_iter().find(passed) {
-            Some((_, which)) => Err(Error::Timeout(which)),
-            None => Ok(()),
-        }
     }
 
     fn deadlines(&self) -> [(Option<Instant>, Timeout); 2] {
@@ -312,6 +313,15 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+/// Which of the deadlines has passed, if one has.
+fn check(deadlines: &[(Option<Instant>, Timeout)], now: Instant) -> Result<(), Error> {
+    let passed = |(at, _): &&(Option<Instant>, _)| at.is_some_and(|at| at <= now);
+    match deadlines.iter().find(passed) {
+        Some((_, which)) => Err(Error::Timeout(*which)),
+        None => Ok(()),
     }
 }
 
