@@ -303,11 +303,6 @@ impl Producer {
         self.room.0 > 0 && self.room.1 > 0
     }
 
-    /// Bytes of payload in the batch.
-    pub(crate) fn batch_bytes(&self) -> usize {
-        self.batch_bytes
-    }
-
     /// Messages in the queue.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()

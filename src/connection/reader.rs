@@ -20,9 +20,6 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a Close frame for a failure may take to leave.
 const FAREWELL: Duration = Duration::from_millis(100);
 
-/// A batch of so many bytes is worth a wake-up, whatever follows.
-const BATCH: usize = 128 << 10;
-
 /// After so much quiet the memory for reading is given back.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -92,7 +89,7 @@ impl Reader {
         // The end may have come with the opening handshake, behind the first frames.
         let mut more = self.intake.has_ended();
         loop {
-            if self.take_events(more)? {
+            if self.take_events()? {
                 return Ok(());
             }
             if more {
@@ -120,9 +117,8 @@ impl Reader {
         got
     }
 
-    /// Takes all frames that are there. Returns whether the closing handshake is done. When `more` is
-    /// likely to wait, a small batch is not delivered yet: it costs a wake-up.
-    fn take_events(&mut self, more: bool) -> Result<bool, Error> {
+    /// Takes all frames that are there. Returns whether the closing handshake is done.
+    fn take_events(&mut self) -> Result<bool, Error> {
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
@@ -147,9 +143,7 @@ impl Reader {
                 }
             }
         };
-        if closed || !more || self.producer.batch_bytes() >= BATCH {
-            self.deliver();
-        }
+        self.deliver();
         if answered {
             self.flush();
         }
