@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How often a thread gives way before it sleeps.
-const GIVE_WAY: usize = 128;
+/// How long a thread gives way before it sleeps.
+const GIVE_WAY: Duration = Duration::from_micros(50);
 
 /// Messages that travel together. One alone needs no allocation.
 #[derive(Debug)]
@@ -399,12 +399,19 @@ impl Drop for Producer {
     }
 }
 
-/// Lets other threads run for some microseconds; true as soon as the condition holds.
+/// Lets other threads run for a moment; true as soon as the condition holds.
 fn give_way(is_over: impl Fn() -> bool) -> bool {
-    (0..GIVE_WAY).any(|_| {
+    let began = Instant::now();
+    loop {
         thread::yield_now();
-        is_over()
-    })
+        if is_over() {
+            return true;
+        }
+        // On a busy machine a single turn of the others takes longer than this.
+        if began.elapsed() > GIVE_WAY {
+            return false;
+        }
+    }
 }
 
 impl Sink for Producer {
