@@ -14,7 +14,7 @@ use std::time::Instant;
 pub(crate) const LARGE: usize = 16 << 10;
 
 /// The least allocation that small payloads share.
-const BLOCK: usize = 4 << 10;
+const BLOCK: usize = 8 << 10;
 
 /// How many payloads share one, at least.
 const SHARE: usize = 8;
