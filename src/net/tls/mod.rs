@@ -229,7 +229,7 @@ pub enum TlsVersion {
 
 /// One TLS connection. It starts in its handshake; whatever it has to say is taken with
 /// [`take_output`](TlsSession::take_output), after every call that may give rise to some.
-pub(crate) trait TlsSession: Send {
+pub(crate) trait TlsSession: Send + Sync {
     /// Whether the handshake still runs.
     fn is_handshaking(&self) -> bool;
 
