@@ -294,6 +294,38 @@ fn a_send_that_times_out_behind_a_pong_that_has_not_left_harms_nothing() {
     });
 }
 
+#[test]
+fn sends_that_time_out_one_after_the_other_take_back_no_more_than_themselves() {
+    watchdog(60, || {
+        let mut config = patient(Config::client());
+        config.timeouts.send = Some(Duration::from_millis(200));
+        let Open {
+            ws,
+            mut peer,
+            faults,
+        } = open(Scheme::Ws, config);
+        faults.full.store(true, Ordering::SeqCst);
+        let sending = spawn(move || {
+            // A pong becomes due while the first waits, so it waits beside the second.
+            let errors = [
+                ws.send("first").unwrap_err(),
+                ws.send("second").unwrap_err(),
+            ];
+            (errors, ws)
+        });
+        faults.wait_for_a_wait();
+        peer.frame(FIN | peer::PING, b"ping");
+        let (errors, ws) = sending.within(LATE, "the sends");
+        for (error, text) in errors.into_iter().zip(["first", "second"]) {
+            assert_eq!(error.message.unwrap().as_text(), Some(text));
+        }
+        faults.full.store(false, Ordering::SeqCst);
+        assert_eq!(peer.read().payload, b"ping");
+        ws.send("third").unwrap();
+        assert_eq!(peer.read().payload, b"third");
+    });
+}
+
 /// What is fed waits in the outbox, and the kernel takes none of it: then the last handle goes.
 fn drop_with_a_full_kernel(close: Duration) -> (Peer, Arc<Faults>, Weak<Faults>) {
     let mut config = patient(Config::client());

@@ -248,6 +248,10 @@ impl Connection {
         deadline: &mut Deadline,
         append: impl FnOnce(&mut SendPath),
     ) -> Result<Path<'a>, Failed> {
+        if !path.writing {
+            // The caller's frame is to be the last that this thread takes.
+            path.outbound.settle_pong();
+        }
         let before = (path.outbound.len(), path.outbound.messages());
         append(&mut path);
         let own = Own {

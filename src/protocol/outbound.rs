@@ -153,7 +153,8 @@ impl Outbound {
         std::mem::take(&mut self.messages)
     }
 
-    fn settle_pong(&mut self) {
+    /// Appends the answer to the newest ping, if it waits.
+    pub(crate) fn settle_pong(&mut self) {
         if let Some(payload) = self.pong.take() {
             self.pong(&payload);
         }
