@@ -204,7 +204,8 @@ pub struct Closed {
     pub initiator: Option<Initiator>,
     /// Messages that a send had accepted and that were not handed to the operating system.
     pub unsent: usize,
-    /// Messages that came while this side was closing, with the queue full, and were dropped.
+    /// Messages that came with the queue full, while this side was closing or had dropped its
+    /// receiver, and were dropped.
     pub discarded: usize,
 }
 
