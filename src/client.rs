@@ -2,11 +2,14 @@
 
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
+use crate::delivery::{Delivery, Event};
 use crate::error::{Error, Misuse, UriError};
 use crate::handshake::{self, ClientHandshake, RequestOptions};
+use crate::message::Message;
 use crate::net::link::Link;
 use crate::net::{TlsConfig, Transport, tcp};
 use crate::protocol::Role;
+use crate::sender::Sender;
 use crate::uri::Target;
 use crate::websocket::WebSocket;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -59,6 +62,7 @@ pub struct ClientBuilder {
     subprotocols: Vec<String>,
     config: Config,
     tls: TlsConfig,
+    delivery: Delivery,
     /// A value that HTTP does not allow; `connect` tells.
     misuse: Option<Misuse>,
 }
@@ -77,6 +81,7 @@ impl ClientBuilder {
             subprotocols: Vec::new(),
             config: Config::client(),
             tls: TlsConfig::client(),
+            delivery: Delivery::default(),
             misuse: None,
         }
     }
@@ -147,6 +152,81 @@ impl ClientBuilder {
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Lets messages go to `events`, with `key` to tell the connection: one thread can then serve many
+    /// connections, or wait for messages, timers and a stop signal at once with
+    /// `crossbeam_channel::select!`. Receive calls on the handle then only tell of the end.
+    ///
+    /// With a bounded channel that is full the reader waits, so that the peer feels it; with a policy
+    /// other than [`Overflow::Block`](crate::Overflow) it reads on, and the queue of the connection
+    /// takes what finds no room. When nobody can receive events any more, the connection is closed
+    /// with 1001. Its thread lives until its last event is in the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, Event};
+    ///
+    /// let (events, inbox) = crossbeam_channel::bounded(1000);
+    /// for city in ["oslo", "lima"] {
+    ///     ClientBuilder::new(format!("ws://localhost:9001/{city}"))
+    ///         .deliver_to(events.clone(), city)
+    ///         .connect()?;
+    /// }
+    /// drop(events);
+    /// // The senders in `Opened` keep the connections open.
+    /// let mut senders = Vec::new();
+    /// for event in inbox {
+    ///     match event {
+    ///         Event::Opened { sender, .. } => senders.push(sender),
+    ///         Event::Message { key, message } => println!("{key}: {message:?}"),
+    ///         Event::Closed { key, closed, .. } => println!("{key}: {closed}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deliver_to<K>(mut self, events: crossbeam_channel::Sender<Event<K>>, key: K) -> Self
+    where
+        K: Clone + Send + Sync + 'static,
+    {
+        self.delivery = Delivery::to_channel(events, key);
+        self
+    }
+
+    /// Calls `handler` with each message, on the reader thread. Receive calls on the handle then only
+    /// tell of the end.
+    ///
+    /// What the handler sends is written when all that one read brought has been handled, or when
+    /// another thread writes. Its sends do not wait unless the outbox holds
+    /// [`QueueConfig::bytes`](crate::QueueConfig::bytes) more than its limit, a flush in it writes what
+    /// the system takes, and a close in it does not wait either. Nothing is read and no ping answered
+    /// while it runs. If it panics its connection is failed with 1011.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url)
+    ///     .on_message(|_sender, message| println!("{message:?}"))
+    ///     .connect()?;
+    /// ws.send("hello")?;
+    /// ws.close()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_message(
+        mut self,
+        handler: impl Fn(&Sender, Message) + Send + Sync + 'static,
+    ) -> Self {
+        self.delivery = Delivery::to_callback(handler);
         self
     }
 
@@ -263,6 +343,7 @@ impl ClientBuilder {
             tls: parts.tls,
             ended: parts.ended,
             rest: agreed.rest,
+            outlet: self.delivery.outlet(),
         };
         let request = handshake.request().clone();
         WebSocket::start(opened, request, agreed.response, agreed.subprotocol)

@@ -204,9 +204,10 @@ pub struct Closed {
     pub initiator: Option<Initiator>,
     /// Messages that a send had accepted and that were not handed to the operating system.
     pub unsent: usize,
-    /// Messages that came with the queue full, while this side was closing or had dropped its
-    /// receiver, and were dropped.
-    pub discarded: usize,
+    /// Messages that came and were dropped: by the queue's [`Overflow`](crate::Overflow) policy, by a
+    /// receive call that says so, or because the queue was full while this side was closing or had
+    /// dropped its receiver.
+    pub dropped: usize,
 }
 
 impl Closed {

@@ -1,5 +1,6 @@
 //! What can be set on a connection, with the defaults.
 
+use crate::close::CloseCode;
 use crate::error::Misuse;
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,19 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// The bounds of the receive queue.
+    /// The bounds of the receive queue, and what happens at them.
     pub queue: QueueConfig,
     /// A message longer than this, in bytes, is sent in fragments of this size, so that a pong or a
     /// Close frame can go between them. Defaults to 1 MiB; `None` never fragments.
     pub fragment_size: Option<usize>,
+    /// A received message longer than this, in bytes, is queued in pieces while it arrives, for
+    /// [`Receiver::recv_streaming`](crate::Receiver::recv_streaming); other receive calls put it
+    /// together. Needs [`Overflow::Block`]. Defaults to `None`: messages are queued whole.
+    pub stream_above: Option<usize>,
 }
+
+/// A piece that was dropped would leave a hole in its message.
+pub(crate) const NO_PIECES: &str = "messages in pieces need Overflow::Block";
 
 impl Config {
     /// The defaults of a client: messages up to 64 MiB.
@@ -41,6 +49,7 @@ impl Config {
             timeouts: Timeouts::default(),
             queue: QueueConfig::default(),
             fragment_size: Some(1 << 20),
+            stream_above: None,
         }
     }
 
@@ -53,17 +62,16 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), Misuse> {
-        let rules = [
+        check_rules(&[
             (self.limits.fragments > 0, "a limit of 0 fragments"),
             (self.limits.outbox > 0, "a limit of 0 bytes for the outbox"),
-            (self.queue.messages > 0, "a queue of 0 messages"),
-            (self.queue.bytes > 0, "a queue of 0 bytes"),
             (self.fragment_size != Some(0), "fragments of 0 bytes"),
-        ];
-        match rules.iter().find(|(kept, _)| !kept) {
-            Some((_, broken)) => Err(Misuse::Config(broken)),
-            None => Ok(()),
-        }
+            (
+                self.stream_above.is_none() || self.queue.overflow == Overflow::Block,
+                NO_PIECES,
+            ),
+        ])?;
+        self.queue.check()
     }
 }
 
@@ -130,8 +138,22 @@ pub(crate) fn deadline(now: Instant, timeout: Option<Duration>) -> Option<Instan
     now.checked_add(timeout?)
 }
 
-/// The bounds of the receive queue. At either of them the reader stops reading, so that the peer
-/// feels it; at a quarter of both it reads on.
+/// The bounds of the receive queue, and what happens at them.
+///
+/// With [`Overflow::Block`] the reader stops reading at either bound, so that the peer feels it, and
+/// reads on at the low mark.
+///
+/// # Examples
+///
+/// The newest 100 prices, whatever the application does meanwhile:
+///
+/// ```
+/// use wsync::{Config, Overflow};
+///
+/// let mut config = Config::client();
+/// config.queue.messages = 100;
+/// config.queue.overflow = Overflow::DropOldest;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueConfig {
@@ -139,6 +161,11 @@ pub struct QueueConfig {
     pub messages: usize,
     /// Bytes of payload. Defaults to 16 MiB. A message above it still passes when it is alone.
     pub bytes: usize,
+    /// The low mark, in messages: once stopped, the reader reads on when no more than these are left,
+    /// and of the bytes no larger share. Below `messages`. Defaults to `None`: a quarter.
+    pub low_mark: Option<usize>,
+    /// What happens to a message that comes with the queue full. Defaults to [`Overflow::Block`].
+    pub overflow: Overflow,
 }
 
 impl Default for QueueConfig {
@@ -146,6 +173,67 @@ impl Default for QueueConfig {
         QueueConfig {
             messages: 1024,
             bytes: 16 << 20,
+            low_mark: None,
+            overflow: Overflow::Block,
         }
+    }
+}
+
+impl QueueConfig {
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        check_rules(&[
+            (self.messages > 0, "a queue of 0 messages"),
+            (self.bytes > 0, "a queue of 0 bytes"),
+            (
+                self.low_mark.is_none_or(|low| low < self.messages),
+                "a low mark that is not below the bound",
+            ),
+        ])?;
+        match self.overflow {
+            Overflow::Close(code) if !code.is_sendable() => Err(Misuse::CloseCode(code)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The low mark in messages and in bytes.
+    pub(crate) fn low_marks(&self) -> (usize, usize) {
+        match self.low_mark {
+            None => (self.messages / 4, self.bytes / 4),
+            Some(low) => {
+                let share = self.bytes as u128 * low as u128 / self.messages.max(1) as u128;
+                (low, share as usize)
+            }
+        }
+    }
+}
+
+/// What happens to a message that comes with the queue full. What is dropped is counted
+/// ([`QueueStats`](crate::QueueStats), [`Closed::dropped`](crate::Closed::dropped)).
+///
+/// Except with `Block` the reader always reads: pings and Close frames are answered whatever the
+/// application does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It waits with the peer: the reader stops reading until the low mark.
+    #[default]
+    Block,
+    /// The oldest messages are dropped until there is room.
+    DropOldest,
+    /// It is dropped itself.
+    DropNewest,
+    /// All that wait are dropped, and it is kept: who fell behind starts afresh.
+    KeepLatest,
+    /// It is dropped, and the connection is failed with this code ([`Error::Overflow`]).
+    ///
+    /// [`Error::Overflow`]: crate::Error::Overflow
+    Close(CloseCode),
+}
+
+/// The first rule that is broken, if one is.
+fn check_rules(rules: &[(bool, &'static str)]) -> Result<(), Misuse> {
+    match rules.iter().find(|(kept, _)| !kept) {
+        Some((_, broken)) => Err(Misuse::Config(broken)),
+        None => Ok(()),
     }
 }

@@ -45,10 +45,17 @@ pub enum Error {
         /// What is allowed.
         limit: u64,
     },
+    /// A message came with the receive queue full, and [`Overflow::Close`] says to fail the connection
+    /// then, with this code.
+    ///
+    /// [`Overflow::Close`]: crate::Overflow::Close
+    Overflow(CloseCode),
     /// The connection is closed or closing, and how.
     Closed(Arc<Closed>),
     /// A deadline passed, and which.
     Timeout(Timeout),
+    /// A receive call was told to stop ([`Receiver::recv_or`](crate::Receiver::recv_or)).
+    Stopped,
 }
 
 impl Error {
@@ -63,8 +70,10 @@ impl Error {
             Error::Handshake(e) => e.kind(),
             Error::Protocol(e) => e.kind(),
             Error::TooBig { .. } => "too_big",
+            Error::Overflow(_) => "overflow",
             Error::Closed(_) => "closed",
             Error::Timeout(which) => which.kind(),
+            Error::Stopped => "stopped",
         }
     }
 
@@ -95,6 +104,8 @@ impl Error {
             Error::Protocol(e) => Some(e.close_code()),
             Error::TooBig { .. } => Some(CloseCode::TOO_BIG),
             Error::Timeout(Timeout::Message) => Some(CloseCode::POLICY_VIOLATION),
+            Error::Overflow(code) => Some(*code),
+            Error::Misuse(Misuse::Panic) => Some(CloseCode::INTERNAL_ERROR),
             _ => None,
         }
     }
@@ -120,8 +131,10 @@ impl fmt::Display for Error {
             Error::Handshake(e) => write!(f, "opening handshake: {e}"),
             Error::Protocol(e) => write!(f, "the peer broke the protocol: {e}"),
             Error::TooBig { size, limit } => write!(f, "too big: {size}, the limit is {limit}"),
+            Error::Overflow(_) => write!(f, "a message came with the receive queue full"),
             Error::Closed(closed) => write!(f, "closed: {closed}"),
             Error::Timeout(which) => which.fmt(f),
+            Error::Stopped => f.write_str("told to stop"),
         }
     }
 }
@@ -135,7 +148,7 @@ impl std::error::Error for Error {
             Error::Tls(e) => Some(&**e),
             Error::Handshake(e) => Some(&**e),
             Error::Protocol(e) => Some(e),
-            Error::TooBig { .. } | Error::Closed(_) | Error::Timeout(_) => None,
+            _ => None,
         }
     }
 }
@@ -244,6 +257,8 @@ pub enum Misuse {
     Subprotocol,
     /// A subprotocol, response or header that does not fit the request.
     Response,
+    /// A callback panicked; its connection was failed with 1011.
+    Panic,
     /// A value of the configuration that cannot work, such as a queue of 0 messages.
     Config(&'static str),
 }
@@ -255,6 +270,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::Header => "misuse.header", "a header that HTTP does not allow or that the handshake sets itself";
     Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
     Misuse::Response => "misuse.response", "a response that does not fit the request";
+    Misuse::Panic => "misuse.panic", "a callback panicked";
     Misuse::Config(what) => "misuse.config", "{what}";
 });
 
@@ -419,6 +435,15 @@ pub enum RecvTimeoutError {
     Closed(Error),
 }
 
+/// [`recv_or`](crate::WebSocket::recv_or) received nothing.
+#[derive(Debug, Clone)]
+pub enum RecvOrError {
+    /// It was told to stop.
+    Stopped,
+    /// Nothing is queued and nothing will come any more, and why.
+    Closed(Error),
+}
+
 /// Errors around an [`Error`]: `From` into it, text and source through it.
 macro_rules! wrapping_error {
     ($name:ident, $self:ident, $error:expr, { $($pattern:pat => $text:literal,)* }) => {
@@ -454,6 +479,15 @@ wrapping_error!(
     match e {
         RecvTimeoutError::Timeout => Error::Timeout(Timeout::Recv),
         RecvTimeoutError::Closed(error) => error,
+    },
+    {}
+);
+wrapping_error!(
+    RecvOrError,
+    e,
+    match e {
+        RecvOrError::Stopped => Error::Stopped,
+        RecvOrError::Closed(error) => error,
     },
     {}
 );

@@ -137,7 +137,9 @@ mod client;
 mod close;
 mod config;
 mod connection;
+mod delivery;
 mod error;
+mod handle;
 mod handshake;
 mod message;
 mod net;
@@ -151,15 +153,19 @@ mod websocket;
 
 pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
-pub use config::{Config, Limits, QueueConfig, Timeouts};
+pub use config::{Config, Limits, Overflow, QueueConfig, Timeouts};
+pub use delivery::Event;
 pub use error::{
-    Error, Misuse, ProtocolError, RecvError, RecvTimeoutError, SendError, Timeout, TlsError,
-    TryRecvError, UriError,
+    Error, Misuse, ProtocolError, RecvError, RecvOrError, RecvTimeoutError, SendError, Timeout,
+    TlsError, TryRecvError, UriError,
 };
 pub use handshake::HandshakeError;
 pub use message::{Message, Text};
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
-pub use receiver::{IntoIter, Iter, Receiver, TryIter};
+pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
+#[cfg(feature = "stream")]
+pub use receiver::MessageStream;
+pub use receiver::{CancelToken, IntoIter, Iter, MessageReader, Pieces, Receiver, Stop, TryIter};
 pub use sender::Sender;
 pub use server::{Accept, Incoming, Server, ServerBuilder, Upgrade};
 pub use websocket::WebSocket;

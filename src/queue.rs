@@ -1,31 +1,40 @@
 //! The receive queue: a crossbeam channel from the reader to the application, flow control beside
 //! it, and the consumers in front of it.
 //!
-//! What one read brought travels through the channel as one [`Batch`]. Consumers share `front`, the
-//! batch that is being taken; the lock around it is never held while anybody waits.
+//! What one read brought travels through the channel as one [`Batch`]. Consumers share [`Front`],
+//! the batch that is being taken; the lock around it is never held while anybody waits.
 //!
-//! The counters need no read-modify-write: the producer alone writes `put`, and `taken` is written
-//! under the lock of `front`.
+//! The counters need no read-modify-write: the producer alone writes `put` and `refused`, and
+//! `taken` and `dropped` are written under the lock of `front`.
 
-use crate::config::QueueConfig;
+mod bounds;
+mod front;
+mod item;
+mod pieces;
+mod producer;
+mod sync;
+mod tally;
+mod view;
+
+pub(crate) use item::Item;
+pub(crate) use pieces::{Begun, Next};
+pub(crate) use producer::Producer;
+pub use view::{HighWater, QueueSize, QueueStats, QueueView};
+
+use crate::config::{Overflow, QueueConfig};
 use crate::message::Message;
-use crate::protocol::Sink;
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use bounds::Bounds;
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
+use front::Front;
+use item::{Batch, Weight};
+use std::sync::{Arc, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
+use sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence};
+use tally::{HighMark, Tally};
 
 /// How long a thread gives way before it sleeps.
 const GIVE_WAY: Duration = Duration::from_micros(50);
-
-/// Messages that travel together. One alone needs no allocation.
-#[derive(Debug)]
-enum Batch {
-    One(Message),
-    /// The first one is the last.
-    Many(Vec<Message>),
-}
 
 /// Nothing came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,74 +45,63 @@ pub(crate) enum Empty {
     ForEver,
 }
 
-/// A new queue. It ends when the [`Producer`] is dropped.
-pub(crate) fn queue(config: &QueueConfig) -> (Producer, Arc<Queue>) {
+/// A new queue. It ends when the [`Producer`] is dropped. If it is `diverted`, receive calls find
+/// nothing in it: its messages leave by [`Producer::take_front`].
+pub(crate) fn queue(config: &QueueConfig, diverted: bool) -> (Producer, Arc<Queue>) {
     let (sender, receiver) = unbounded();
+    // Only a producer that waits elsewhere needs it.
+    let (wake, woken) = if diverted {
+        let (wake, woken) = bounded(1);
+        (Some(wake), woken)
+    } else {
+        (None, never())
+    };
     let queue = Arc::new(Queue {
         receiver,
-        front: Mutex::default(),
-        spare: Mutex::default(),
+        front: Mutex::new(Front::default()),
+        spare: Mutex::new(Vec::new()),
         arrived: Condvar::new(),
         waiting: AtomicUsize::new(0),
+        tasks: AtomicU64::new(0),
         put: Tally::default(),
         taken: Tally::default(),
-        bounds: config.clone(),
+        dropped: Tally::default(),
+        refused: Tally::default(),
+        high: HighMark::new(),
+        bounds: Bounds::new(config),
         burst: AtomicBool::new(false),
         paused: AtomicBool::new(false),
         released: AtomicBool::new(false),
         ended: AtomicBool::new(false),
-        room: Mutex::new(()),
+        diverted: wake,
+        pauses: Mutex::new(Pauses::default()),
         resume: Condvar::new(),
     });
-    let producer = Producer {
-        sender: Some(sender),
-        queue: Arc::clone(&queue),
-        batch: Vec::new(),
-        batch_bytes: 0,
-        room: (0, 0),
-        discarded: 0,
-    };
-    (producer, queue)
+    (Producer::new(sender, woken, Arc::clone(&queue)), queue)
 }
-
-/// Messages and bytes, counted since the begin.
-#[derive(Debug, Default)]
-struct Tally {
-    messages: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Tally {
-    /// For the only writer.
-    fn add(&self, messages: usize, bytes: usize) {
-        let (total, total_bytes) = (
-            self.messages.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        );
-        self.bytes
-            .store(total_bytes + bytes as u64, Ordering::Release);
-        self.messages
-            .store(total + messages as u64, Ordering::Release);
-    }
-}
-
-type Front<'a> = MutexGuard<'a, Vec<Message>>;
 
 /// What consumers share.
 #[derive(Debug)]
 pub(crate) struct Queue {
     receiver: Receiver<Batch>,
-    /// The next message is the last.
-    front: Mutex<Vec<Message>>,
+    front: Mutex<Front>,
     /// The vector of a burst that was taken, for the next one.
-    spare: Mutex<Vec<Message>>,
+    spare: Mutex<Vec<Item>>,
     /// Wakes consumers.
     arrived: Condvar,
-    /// Consumers that wait for `arrived`. Written under the lock of `front`.
+    /// Consumers that wait for `arrived`, or whose task is registered. Written under the lock of
+    /// `front`.
     waiting: AtomicUsize,
+    /// Tasks that were numbered.
+    tasks: AtomicU64,
     put: Tally,
     taken: Tally,
-    bounds: QueueConfig,
+    /// Of those taken, what no consumer got.
+    dropped: Tally,
+    /// What never was put, because there was no room.
+    refused: Tally,
+    high: HighMark,
+    bounds: Bounds,
     /// The last batch that was taken had several messages.
     burst: AtomicBool,
     /// The producer waits in `resume`, or is about to.
@@ -112,22 +110,38 @@ pub(crate) struct Queue {
     released: AtomicBool,
     /// The producer is gone.
     ended: AtomicBool,
-    room: Mutex<()>,
+    /// If messages leave by another way than receive calls: wakes the producer, who may wait there.
+    diverted: Option<Sender<()>>,
+    pauses: Mutex<Pauses>,
     resume: Condvar,
+}
+
+/// How long the producer has waited for room.
+#[derive(Debug, Default)]
+struct Pauses {
+    total: Duration,
+    /// The pause that goes on.
+    since: Option<Instant>,
 }
 
 impl Queue {
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
         // `taken` first: it never passes `put`.
-        let taken = self.taken.messages.load(Ordering::Acquire);
-        (self.put.messages.load(Ordering::Acquire) - taken) as usize
+        let taken = self.taken.messages();
+        (self.put.messages() - taken) as usize
     }
 
     /// Bytes of payload that wait.
     pub(crate) fn bytes(&self) -> usize {
-        let taken = self.taken.bytes.load(Ordering::Acquire);
-        (self.put.bytes.load(Ordering::Acquire) - taken) as usize
+        let taken = self.taken.bytes();
+        (self.put.bytes() - taken) as usize
+    }
+
+    /// Messages and further pieces that wait: what the bound in messages counts.
+    fn items(&self) -> usize {
+        let taken = self.taken.items();
+        (self.put.items() - taken) as usize
     }
 
     /// The next message, if one waits.
@@ -137,17 +151,74 @@ impl Queue {
 
     /// The next message, as soon as there is one.
     pub(crate) fn take(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
+        self.wait_for(deadline, false, |front| self.next(front))
+    }
+
+    /// The next message, or none yet: then `task` is woken when to ask again.
+    pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
         let mut front = self.lock();
         loop {
             match self.next(&mut front) {
                 Err(Empty::Now) => {}
                 result => return result,
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            let added = front.register(id, task);
+            self.waiting.fetch_add(added, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            self.wake_if_paused();
+            if !self.has_more(&front, false) {
                 return Err(Empty::Now);
             }
-            front = self.wait(front, deadline);
         }
+    }
+
+    /// A number for a task.
+    pub(crate) fn new_task(&self) -> u64 {
+        self.tasks.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Wakes the task no more.
+    pub(crate) fn forget_task(&self, id: u64) {
+        let removed = self.lock().unregister(id);
+        self.waiting.fetch_sub(removed, Ordering::SeqCst);
+    }
+
+    /// All messages that wait, up to `max`.
+    pub(crate) fn try_take_many(&self, max: usize) -> Result<Vec<Message>, Empty> {
+        self.many(&mut self.lock(), max)
+    }
+
+    /// The same, as soon as there is one.
+    pub(crate) fn take_many(
+        &self,
+        max: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Message>, Empty> {
+        self.wait_for(deadline, false, |front| self.many(front, max))
+    }
+
+    /// The newest message, as soon as there is one. The others are dropped.
+    pub(crate) fn take_latest(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
+        let mut older = Vec::new();
+        self.wait_for(deadline, false, |front| {
+            older = self.many(front, usize::MAX)?;
+            let newest = older.pop().ok_or(Empty::Now)?;
+            self.count_dropped(&older);
+            Ok(newest)
+        })
+    }
+
+    /// Drops all messages that wait, and says how many.
+    pub(crate) fn clear(&self) -> usize {
+        let mut front = self.lock();
+        let dropped = self.many(&mut front, usize::MAX).unwrap_or_default();
+        self.count_dropped(&dropped);
+        let partial = front.give_up_partial();
+        if let Some(length) = partial {
+            self.dropped.add(Weight::message(length));
+        }
+        drop(front);
+        dropped.len() + usize::from(partial.is_some())
     }
 
     /// After a burst the next one is likely to be close: gives way to the reader a few times rather
@@ -165,56 +236,131 @@ impl Queue {
         self.wake_producer();
     }
 
-    fn next(&self, front: &mut Vec<Message>) -> Result<Message, Empty> {
-        if let Some(message) = front.pop() {
-            return Ok(self.taken(message));
+    /// Whether messages leave by another way than receive calls.
+    pub(crate) fn is_diverted(&self) -> bool {
+        self.diverted.is_some()
+    }
+
+    fn next(&self, front: &mut Front) -> Result<Message, Empty> {
+        if self.is_diverted() {
+            return Err(self.emptiness());
         }
-        match self.receiver.try_recv() {
-            Ok(Batch::One(message)) => Ok(self.taken(message)),
-            Ok(Batch::Many(messages)) => {
-                self.burst.store(true, Ordering::Relaxed);
-                self.recycle(std::mem::replace(front, messages));
-                front
-                    .pop()
-                    .map(|message| self.taken(message))
-                    .ok_or(Empty::Now)
+        loop {
+            match front.items.pop() {
+                Some(Item::Message(message)) => {
+                    self.taken(Weight::message(message.len()));
+                    return Ok(message);
+                }
+                Some(Item::Piece(piece)) => {
+                    if let Some(message) = self.collect(front, piece)? {
+                        return Ok(message);
+                    }
+                }
+                None => self.refill(front)?,
             }
-            Err(TryRecvError::Empty) => {
-                self.recycle(std::mem::take(front));
-                Err(Empty::Now)
-            }
-            Err(TryRecvError::Disconnected) => Err(Empty::ForEver),
         }
     }
 
-    fn recycle(&self, emptied: Vec<Message>) {
+    fn many(&self, front: &mut Front, max: usize) -> Result<Vec<Message>, Empty> {
+        let mut messages = Vec::with_capacity(max.min(front.items.len()));
+        while messages.len() < max {
+            match self.next(front) {
+                Ok(message) => messages.push(message),
+                Err(empty) if messages.is_empty() => return Err(empty),
+                Err(_) => break,
+            }
+        }
+        Ok(messages)
+    }
+
+    /// The next batch, in place of the one that was taken.
+    fn refill(&self, front: &mut Front) -> Result<(), Empty> {
+        let batch = match front.aside.pop_front() {
+            Some(batch) => Some(batch),
+            None => self.receiver.try_recv().ok(),
+        };
+        let Some(batch) = batch else {
+            self.recycle(std::mem::take(&mut front.items));
+            return Err(self.emptiness());
+        };
+        if batch.items.len() > 1 {
+            self.burst.store(true, Ordering::Relaxed);
+        }
+        if let Some(emptied) = front.take_up(batch) {
+            self.recycle(emptied);
+        }
+        Ok(())
+    }
+
+    /// The channel ends after its last batch.
+    fn emptiness(&self) -> Empty {
+        match self.ended.load(Ordering::SeqCst) && self.receiver.is_empty() {
+            true => Empty::ForEver,
+            false => Empty::Now,
+        }
+    }
+
+    fn recycle(&self, emptied: Vec<Item>) {
         if emptied.capacity() > 0 {
             *self.spare.lock().unwrap_or_else(PoisonError::into_inner) = emptied;
         }
     }
 
-    fn take_spare(&self) -> Vec<Message> {
+    fn take_spare(&self) -> Vec<Item> {
         std::mem::take(&mut self.spare.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn taken(&self, message: Message) -> Message {
-        self.taken.add(1, message.len());
+    fn taken(&self, weight: Weight) {
+        self.taken.add(weight);
         // A pause that begins just now may be missed here; the next taking, or the wait for a
         // message when there is none, sees it.
         if self.paused.load(Ordering::Relaxed) && self.is_low() {
             self.wake_if_paused();
         }
-        message
+    }
+
+    fn count_dropped(&self, messages: &[Message]) {
+        self.dropped.add(Weight {
+            messages: messages.len() as u64,
+            pieces: 0,
+            bytes: messages.iter().map(|message| message.len() as u64).sum(),
+        });
+    }
+
+    /// Tries until there is something, or the deadline has passed. `claimant` tells whether pieces
+    /// of a claimed message are for this thread.
+    fn wait_for<T>(
+        &self,
+        deadline: Option<Instant>,
+        claimant: bool,
+        mut attempt: impl FnMut(&mut Front) -> Result<T, Empty>,
+    ) -> Result<T, Empty> {
+        let mut front = self.lock();
+        loop {
+            match attempt(&mut front) {
+                Err(Empty::Now) => {}
+                result => return result,
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(Empty::Now);
+            }
+            front = self.wait(front, deadline, claimant);
+        }
     }
 
     /// Waits for `arrived`. The producer looks at `waiting` after it has sent, and this thread looks
     /// at the channel after it has announced itself: one of them sees the other.
-    fn wait<'a>(&self, front: Front<'a>, deadline: Option<Instant>) -> Front<'a> {
+    fn wait<'a>(
+        &self,
+        front: MutexGuard<'a, Front>,
+        deadline: Option<Instant>,
+        claimant: bool,
+    ) -> MutexGuard<'a, Front> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.wake_if_paused();
         let front = match deadline {
-            _ if !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst) => front,
+            _ if self.has_more(&front, claimant) => front,
             None => self
                 .arrived
                 .wait(front)
@@ -229,6 +375,16 @@ impl Queue {
         front
     }
 
+    /// Whether there is more than an attempt has just found.
+    fn has_more(&self, front: &Front, claimant: bool) -> bool {
+        let ended = self.ended.load(Ordering::SeqCst);
+        match (self.is_diverted(), front.claimed && !claimant) {
+            (true, _) => ended,
+            (_, true) => false,
+            _ => ended || !self.receiver.is_empty(),
+        }
+    }
+
     /// Wakes consumers after messages were sent, or after the end.
     fn wake_consumers(&self, all: bool) {
         fence(Ordering::SeqCst);
@@ -236,14 +392,20 @@ impl Queue {
             return;
         }
         // Whoever has announced itself and not yet gone to sleep holds this lock.
-        drop(self.lock());
+        let mut front = self.lock();
+        let tasks = std::mem::take(&mut front.tasks);
+        self.waiting.fetch_sub(tasks.len(), Ordering::SeqCst);
+        // What comes may be for one of them alone.
+        let all = all || front.claimed;
+        drop(front);
         match all {
             true => self.arrived.notify_all(),
             false => self.arrived.notify_one(),
         }
+        tasks.into_iter().for_each(|(_, task)| task.wake());
     }
 
-    fn lock(&self) -> Front<'_> {
+    fn lock(&self) -> MutexGuard<'_, Front> {
         self.front.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,147 +417,26 @@ impl Queue {
     }
 
     fn wake_producer(&self) {
-        drop(self.room.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self.lock_pauses());
         self.resume.notify_all();
+        if let Some(wake) = &self.diverted {
+            // If it is full, the producer is as good as awake.
+            let _ = wake.try_send(());
+        }
     }
 
-    /// At a quarter of both bounds.
+    fn lock_pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_low(&self) -> bool {
-        self.len() <= self.bounds.messages / 4 && self.bytes() <= self.bounds.bytes / 4
-    }
-}
-
-/// The reader's end.
-#[derive(Debug)]
-pub(crate) struct Producer {
-    /// `None` once it ended.
-    sender: Option<Sender<Batch>>,
-    queue: Arc<Queue>,
-    /// What the current read brought so far.
-    batch: Vec<Message>,
-    batch_bytes: usize,
-    /// What may be added before the queue has to be looked at again: messages and bytes.
-    room: (usize, usize),
-    /// Messages that were dropped because the queue was full and the producer was not to wait.
-    discarded: usize,
-}
-
-impl Producer {
-    /// Messages in the batch.
-    pub(crate) fn batch_len(&self) -> usize {
-        self.batch.len()
+        let (messages, bytes) = self.bounds.low_marks();
+        self.items() <= messages && self.bytes() <= bytes
     }
 
-    /// Whether the queue and the batch together are below both bounds.
-    #[inline]
-    pub(crate) fn has_room(&mut self) -> bool {
-        (self.room.0 > 0 && self.room.1 > 0) || self.look_for_room()
-    }
-
-    fn look_for_room(&mut self) -> bool {
-        let bounds = &self.queue.bounds;
-        let messages = self.queue.len() + self.batch.len();
-        let bytes = self.queue.bytes() + self.batch_bytes;
-        self.room = (
-            bounds.messages.saturating_sub(messages),
-            bounds.bytes.saturating_sub(bytes),
-        );
-        self.room.0 > 0 && self.room.1 > 0
-    }
-
-    /// Messages in the queue.
-    pub(crate) fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Gives back the memory of a burst.
-    pub(crate) fn shrink(&mut self) {
-        drop(self.queue.take_spare());
-        self.batch.shrink_to_fit();
-    }
-
-    pub(crate) fn discarded(&self) -> usize {
-        self.discarded
-    }
-
-    /// Hands the batch to the consumers.
-    pub(crate) fn deliver(&mut self) {
-        let batch = match self.batch.len() {
-            0 => return,
-            1 => match self.batch.pop() {
-                Some(message) => Batch::One(message),
-                None => return,
-            },
-            _ => {
-                self.batch.reverse();
-                Batch::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
-            }
-        };
-        let messages = match &batch {
-            Batch::One(_) => 1,
-            Batch::Many(messages) => messages.len(),
-        };
-        self.queue
-            .put
-            .add(messages, std::mem::take(&mut self.batch_bytes));
-        if let Some(sender) = &self.sender {
-            // The queue holds a receiver, so the channel is connected.
-            let _ = sender.send(batch);
-        }
-        self.queue.wake_consumers(messages > 1);
-    }
-
-    /// Whether the bounds stop nobody any more.
-    pub(crate) fn is_released(&self) -> bool {
-        self.queue.released.load(Ordering::SeqCst)
-    }
-
-    /// Waits until the queue is low, released, or the deadline has passed.
-    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
-        self.pause(deadline, |queue| {
-            queue.is_low() || queue.released.load(Ordering::SeqCst)
-        });
-    }
-
-    /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
-    pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
-        self.pause(Some(deadline), |queue| {
-            queue.len() == 0 && queue.waiting.load(Ordering::SeqCst) > 0
-        });
-    }
-
-    fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
-        let queue = &*self.queue;
-        if give_way(|| is_over(queue)) {
-            return;
-        }
-        let mut room = queue.room.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            queue.paused.store(true, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            room = match left {
-                _ if is_over(queue) => break,
-                Some(left) if left.is_zero() => break,
-                None => queue
-                    .resume
-                    .wait(room)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let result = queue.resume.wait_timeout(room, left);
-                    result.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
-        }
-        queue.paused.store(false, Ordering::SeqCst);
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        self.sender = None;
-        self.queue.ended.store(true, Ordering::SeqCst);
-        self.queue.wake_consumers(true);
+    /// Whether nothing holds the producer up.
+    fn is_open(&self) -> bool {
+        self.released.load(Ordering::SeqCst) || self.bounds.overflow() != Overflow::Block
     }
 }
 
@@ -403,33 +444,14 @@ impl Drop for Producer {
 fn give_way(is_over: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     loop {
-        thread::yield_now();
+        sync::yield_now();
         if is_over() {
             return true;
         }
         // On a busy machine a single turn of the others takes longer than this.
-        if began.elapsed() > GIVE_WAY {
+        if cfg!(wsync_shuttle) || began.elapsed() > GIVE_WAY {
             return false;
         }
-    }
-}
-
-impl Sink for Producer {
-    /// Adds a message to the batch. Once the bounds stop nobody, on the way to the peer's Close frame,
-    /// what they do not hold is dropped.
-    #[inline(always)]
-    fn push(&mut self, message: Message) -> bool {
-        if !self.has_room() && self.is_released() {
-            self.discarded += 1;
-            return true;
-        }
-        self.room = (
-            self.room.0.saturating_sub(1),
-            self.room.1.saturating_sub(message.len()),
-        );
-        self.batch_bytes += message.len();
-        self.batch.push(message);
-        self.has_room() || self.is_released()
     }
 }
 

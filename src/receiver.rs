@@ -1,11 +1,22 @@
 //! Receiving.
 
+mod batch;
+mod stop;
+#[cfg(feature = "stream")]
+mod stream;
+mod streaming;
+
+pub use stop::{CancelToken, Stop};
+#[cfg(feature = "stream")]
+pub use stream::MessageStream;
+pub use streaming::{MessageReader, Pieces};
+
 use crate::close::Closed;
 use crate::connection::{Connection, End};
 use crate::error::{Error, RecvError, RecvTimeoutError, TryRecvError};
+use crate::handle::Handle;
 use crate::message::Message;
-use crate::queue::Empty;
-use crate::websocket::Handle;
+use crate::queue::{Empty, QueueView};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -124,10 +135,8 @@ impl Receiver {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn recv_deadline(&self, deadline: Instant) -> Result<Message, RecvTimeoutError> {
-        self.take(Some(deadline)).map_err(|empty| match empty {
-            Empty::Now => RecvTimeoutError::Timeout,
-            Empty::ForEver => RecvTimeoutError::Closed(self.end_error()),
-        })
+        self.take(Some(deadline))
+            .map_err(|empty| self.timeout_error(empty))
     }
 
     /// The next message, if one is queued.
@@ -213,7 +222,7 @@ impl Receiver {
         }
     }
 
-    /// How many messages are queued.
+    /// The queue, to look into: for this thread or another.
     ///
     /// # Examples
     ///
@@ -224,9 +233,15 @@ impl Receiver {
     /// # let (sender, receiver) = wsync::connect(&url)?.split();
     /// sender.send_all(["one", "two", "three"])?;
     /// receiver.recv()?;
-    /// println!("{} wait, {} bytes", receiver.len(), receiver.bytes());
+    /// let queue = receiver.queue();
+    /// println!("{} wait, the next is {:?}", queue.len(), queue.peek());
     /// # Ok::<(), wsync::Error>(())
     /// ```
+    pub fn queue(&self) -> QueueView {
+        QueueView::new(Arc::clone(self.connection().queue()))
+    }
+
+    /// How many messages are queued.
     pub fn len(&self) -> usize {
         self.connection().queue().len()
     }
@@ -259,16 +274,27 @@ impl Receiver {
         self.handle.closed()
     }
 
-    /// Before it waits, it writes what the answers to earlier messages have left in the outbox.
     fn take(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
-        let connection = self.connection();
-        match connection.queue().try_take() {
+        let queue = self.connection().queue();
+        match queue.try_take() {
             Err(Empty::Now) => {
-                connection.write_deferred();
-                connection.queue().linger();
-                connection.queue().take(deadline)
+                self.before_waiting();
+                queue.take(deadline)
             }
             result => result,
+        }
+    }
+
+    /// Writes what the answers to earlier messages have left in the outbox.
+    fn before_waiting(&self) {
+        self.connection().write_deferred();
+        self.connection().queue().linger();
+    }
+
+    fn timeout_error(&self, empty: Empty) -> RecvTimeoutError {
+        match empty {
+            Empty::Now => RecvTimeoutError::Timeout,
+            Empty::ForEver => RecvTimeoutError::Closed(self.end_error()),
         }
     }
 
@@ -360,7 +386,10 @@ impl IntoIterator for Receiver {
 impl Drop for Receiver {
     /// A sender that lives on must not be stopped by a queue that nobody empties.
     fn drop(&mut self) {
-        self.connection().queue().release();
+        let queue = self.connection().queue();
+        if !queue.is_diverted() {
+            queue.release();
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::connection::{Connection, Flush};
 use crate::error::{Error, SendError};
+use crate::handle::Handle;
 use crate::message::{Message, Text};
-use crate::websocket::Handle;
 use std::sync::Arc;
 
 /// Sends messages, from any thread at any time, whatever receivers do. Cloning is cheap.

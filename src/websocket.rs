@@ -1,10 +1,15 @@
 //! The handle of a connection.
 
-use crate::close::{CloseCode, CloseFrame, Closed};
+use crate::close::{CloseCode, Closed};
+use crate::config::QueueConfig;
 use crate::connection::{Connection, Opened};
-use crate::error::{Error, RecvError, RecvTimeoutError, SendError, TryRecvError};
+use crate::error::{
+    Error, Misuse, RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError,
+};
+use crate::handle::Handle;
 use crate::message::{Message, Text};
-use crate::receiver::{IntoIter, Iter, Receiver, TryIter};
+use crate::queue::QueueView;
+use crate::receiver::{IntoIter, Iter, MessageReader, Receiver, Stop, TryIter};
 use crate::sender::Sender;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,41 +37,6 @@ pub struct WebSocket {
     receiver: Receiver,
 }
 
-/// What all handles of a connection share. With the last of them the connection goes.
-#[derive(Debug)]
-pub(crate) struct Handle {
-    connection: Arc<Connection>,
-    request: http::Request<()>,
-    response: http::Response<()>,
-    subprotocol: Option<String>,
-    /// A server's handler has returned: the purpose is fulfilled.
-    normal_on_drop: AtomicBool,
-}
-
-impl Handle {
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    pub(crate) fn closed(&self) -> Option<Closed> {
-        self.connection.end().map(|end| Closed::clone(&end.closed))
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let code = match std::thread::panicking() {
-            true => CloseCode::INTERNAL_ERROR,
-            false if *self.normal_on_drop.get_mut() => CloseCode::NORMAL,
-            false => CloseCode::GOING_AWAY,
-        };
-        self.connection.close_without_waiting(CloseFrame {
-            code,
-            reason: Text::default(),
-        });
-    }
-}
-
 impl WebSocket {
     pub(crate) fn start(
         opened: Opened,
@@ -74,17 +44,20 @@ impl WebSocket {
         response: http::Response<()>,
         subprotocol: Option<String>,
     ) -> Result<Self, Error> {
+        let (connection, reader) = Connection::new(opened);
         let handle = Arc::new(Handle {
-            connection: Connection::start(opened)?,
+            connection,
             request,
             response,
             subprotocol,
             normal_on_drop: AtomicBool::new(false),
         });
+        let sender = Sender {
+            handle: Arc::clone(&handle),
+        };
+        reader.start(sender.clone())?;
         Ok(WebSocket {
-            sender: Sender {
-                handle: Arc::clone(&handle),
-            },
+            sender,
             receiver: Receiver { handle },
         })
     }
@@ -301,6 +274,72 @@ impl WebSocket {
         self.receiver.try_recv()
     }
 
+    /// At least one message and at most `max`: [`Receiver::recv_batch`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_batch`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_batch`].
+    pub fn recv_batch(
+        &self,
+        max: usize,
+        timeout: Duration,
+    ) -> Result<Vec<Message>, RecvTimeoutError> {
+        self.receiver.recv_batch(max, timeout)
+    }
+
+    /// The newest message, those before it dropped: [`Receiver::recv_latest`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_latest`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_latest`].
+    pub fn recv_latest(&self) -> Result<Message, RecvError> {
+        self.receiver.recv_latest()
+    }
+
+    /// The next message, unless told to stop: [`Receiver::recv_or`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_or`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_or`].
+    pub fn recv_or(&self, stop: &impl Stop) -> Result<Message, RecvOrError> {
+        self.receiver.recv_or(stop)
+    }
+
+    /// The next message, to be read in pieces: [`Receiver::recv_streaming`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_streaming`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Receiver::recv_streaming`].
+    pub fn recv_streaming(&self) -> Result<MessageReader<'_>, RecvError> {
+        self.receiver.recv_streaming()
+    }
+
+    /// The messages that are queued, at most `max`: [`Receiver::drain`].
+    pub fn drain(&self, max: usize) -> Vec<Message> {
+        self.receiver.drain(max)
+    }
+
+    /// Drops all messages that are queued: [`Receiver::clear`].
+    pub fn clear(&self) -> usize {
+        self.receiver.clear()
+    }
+
     /// Messages until the connection ends: [`Receiver::iter`].
     pub fn iter(&self) -> Iter<'_> {
         self.receiver.iter()
@@ -309,6 +348,20 @@ impl WebSocket {
     /// The messages that are queued: [`Receiver::try_iter`].
     pub fn try_iter(&self) -> TryIter<'_> {
         self.receiver.try_iter()
+    }
+
+    /// The queue, to look into: [`Receiver::queue`].
+    pub fn queue(&self) -> QueueView {
+        self.receiver.queue()
+    }
+
+    /// Changes the bounds of the queue: [`Receiver::configure_queue`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::configure_queue`].
+    pub fn configure_queue(&self, config: &QueueConfig) -> Result<(), Misuse> {
+        self.receiver.configure_queue(config)
     }
 
     /// How many messages are queued.

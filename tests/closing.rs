@@ -236,7 +236,7 @@ fn close_with_a_full_queue_records_the_peers_code_and_leaves_the_messages() {
                     (closed.received, closed.sent, closed.initiator),
                     (frame(4321), frame(1000), Some(Initiator::Local))
                 );
-                assert_eq!((ws.len(), closed.discarded), (4, 5000 - 4));
+                assert_eq!((ws.len(), closed.dropped), (4, 5000 - 4));
                 for _ in 0..4 {
                     assert_eq!(ws.recv().unwrap().as_text(), Some("x"));
                 }

@@ -168,7 +168,7 @@ fn check_echoes(ws: &WebSocket) {
         "1000 (normal closure) done"
     );
     assert_eq!(u16::from(closed.received.unwrap().code), 1000);
-    assert_eq!((closed.unsent, closed.discarded), (0, 0));
+    assert_eq!((closed.unsent, closed.dropped), (0, 0));
 }
 
 fn check_echo(ws: &WebSocket, message: Message) {

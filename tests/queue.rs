@@ -163,7 +163,7 @@ fn a_hundred_thousand_messages_come_out_in_order() {
             }
             assert_eq!(expected, COUNT);
             let closed = sending.within(LATE, "the sender");
-            assert_eq!((closed.unsent, closed.discarded), (0, 0));
+            assert_eq!((closed.unsent, closed.dropped), (0, 0));
         }
     });
 }
@@ -289,7 +289,7 @@ fn a_dropped_receiver_does_not_stop_the_sender_that_lives_on() {
             assert_eq!(message.as_text(), Some("still here"));
             let answering = spawn(move || server.iter().count());
             let closed = sender.close().unwrap();
-            assert!(closed.is_normal() && closed.discarded > 0);
+            assert!(closed.is_normal() && closed.dropped > 0);
             answering.within(LATE, "the peer");
         }
     });

@@ -14,6 +14,11 @@ const GRACE: Duration = Duration::from_secs(1);
 impl Connection {
     /// Sends a Close frame, unless one was sent, and waits for the end.
     pub(crate) fn close(&self, frame: CloseFrame) -> Result<Closed, Error> {
+        if self.is_inside() {
+            // The end comes when the callback has returned.
+            self.close_without_waiting(frame);
+            return Ok(self.lock_send().outbound.closed().clone());
+        }
         let deadline = self.begin_close(frame);
         if self.wait_for_end(deadline).is_none() {
             let _ = self.transport.shutdown(Shutdown::Both);

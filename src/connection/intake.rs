@@ -2,7 +2,7 @@
 
 use super::Tls;
 use super::read_buffer::{ReadBuffer, SMALL};
-use crate::config::Limits;
+use crate::config::Config;
 use crate::error::Error;
 use crate::net::Transport;
 use crate::protocol::{Inbound, Role, Sink, Step};
@@ -40,14 +40,21 @@ pub(super) struct Intake {
 
 impl Intake {
     /// With bytes that came behind the opening handshake, and whether TLS ended behind them.
-    pub(super) fn new(role: Role, limits: Limits, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
+    pub(super) fn new(
+        role: Role,
+        config: &Config,
+        tls: bool,
+        rest: Vec<u8>,
+        ended: bool,
+        stream_above: Option<usize>,
+    ) -> Self {
         let (frames, plain) = if tls {
             (Vec::new(), Some(rest))
         } else {
             (rest, None)
         };
         Intake {
-            inbound: Inbound::new(role, limits),
+            inbound: Inbound::new(role, config.limits.clone(), stream_above),
             socket: ReadBuffer::new(&frames),
             plain,
             taken: 0,

@@ -6,24 +6,25 @@
 mod closing;
 mod intake;
 mod job;
+mod outlet;
 mod read_buffer;
 mod reader;
 mod send;
 mod timer;
 
 use crate::close::Closed;
-use crate::config::Config;
-use crate::error::Error;
+use crate::config::{Config, NO_PIECES, Overflow, QueueConfig};
+use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
 use intake::Intake;
 use job::Job;
-use reader::Reader;
+pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused};
+pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::thread;
 
 /// The stack of a thread of ours; what it holds is on the heap.
 pub(crate) const STACK: usize = 128 << 10;
@@ -120,12 +121,15 @@ pub(crate) struct Opened {
     pub(crate) ended: bool,
     /// Bytes that came behind the handshake: the first frames.
     pub(crate) rest: Vec<u8>,
+    /// Takes the messages, if receive calls do not.
+    pub(crate) outlet: Option<Box<dyn Outlet>>,
 }
 
 impl Connection {
-    /// Starts the reader thread.
-    pub(crate) fn start(opened: Opened) -> Result<Arc<Self>, Error> {
-        let (producer, queue) = queue::queue(&opened.config.queue);
+    /// With its reader, which is yet to be started.
+    pub(crate) fn new(opened: Opened) -> (Arc<Self>, Reader) {
+        let diverted = opened.outlet.is_some();
+        let (producer, queue) = queue::queue(&opened.config.queue, diverted);
         let connection = Arc::new_cyclic(|myself| Connection {
             myself: Weak::clone(myself),
             role: opened.role,
@@ -155,17 +159,15 @@ impl Connection {
         });
         let intake = Intake::new(
             connection.role,
-            connection.config.limits.clone(),
+            &connection.config,
             connection.tls.is_some(),
             opened.rest,
             opened.ended,
+            // An outlet gets whole messages.
+            connection.config.stream_above.filter(|_| !diverted),
         );
-        let reader = Reader::new(Arc::clone(&connection), producer, intake);
-        let thread = thread::Builder::new()
-            .name("ws-read".into())
-            .stack_size(STACK);
-        thread.spawn(move || reader.run())?;
-        Ok(connection)
+        let reader = Reader::new(Arc::clone(&connection), producer, intake, opened.outlet);
+        (connection, reader)
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
@@ -174,6 +176,13 @@ impl Connection {
 
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
+    }
+
+    pub(crate) fn configure_queue(&self, config: &QueueConfig) -> Result<(), Misuse> {
+        if self.config.stream_above.is_some() && config.overflow != Overflow::Block {
+            return Err(Misuse::Config(NO_PIECES));
+        }
+        self.queue.configure(config)
     }
 
     /// How it ended, once it has.
@@ -186,7 +195,7 @@ impl Connection {
     }
 
     /// Ends the connection for all who use it. What was queued stays.
-    fn finish(&self, error: Option<Error>, discarded: usize) {
+    fn finish(&self, error: Option<Error>) {
         let mut path = self.lock_send();
         let error = match path.dead.take() {
             // The first to fail knows best why.
@@ -196,7 +205,7 @@ impl Connection {
         path.abandon();
         let closed = Arc::new(Closed {
             unsent: path.unsent + path.in_flight,
-            discarded,
+            dropped: self.queue.stats().dropped as usize,
             ..path.outbound.closed().clone()
         });
         let end = End { closed, error };

@@ -1,17 +1,20 @@
 //! The reader thread: socket in, queue out. It never waits for writing.
 
-use super::Connection;
 use super::intake::{Got, Intake};
+use super::outlet::{Outlet, Outlets};
+use super::{Connection, STACK};
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
 use crate::protocol::{Role, Step};
 use crate::queue::Producer;
+use crate::sender::Sender;
 use bytes::Bytes;
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long the peer may take to end TCP after the closing handshake, or after a failure.
@@ -24,7 +27,7 @@ const FAREWELL: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_secs(1);
 
 /// While the queue is full, how often what waits to be written is looked at.
-const RETRY: Duration = Duration::from_millis(2);
+pub(super) const RETRY: Duration = Duration::from_millis(2);
 
 /// While a writer holds up the end of deferring, the pause between looks grows to this.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
@@ -32,30 +35,55 @@ const LONGEST_TICK: Duration = Duration::from_millis(50);
 /// How soon the reader comes by to write what sends have left in the outbox.
 const TICK: Duration = Duration::from_micros(200);
 
-pub(super) struct Reader {
-    connection: Arc<Connection>,
-    producer: Producer,
+/// While there is no room for what waits, how often the reader tries again, if it does not wait for
+/// that.
+const PUMP: Duration = Duration::from_millis(2);
+
+pub(crate) struct Reader {
+    pub(super) connection: Arc<Connection>,
+    pub(super) producer: Producer,
     intake: Intake,
+    pub(super) outlets: Outlets,
     /// Frames of ours that the kernel did not take, and no writer has.
-    leftover: bool,
+    pub(super) leftover: bool,
     /// Sends may be deferred, and the reader comes by after so long.
     tick: Option<Duration>,
 }
 
 impl Reader {
-    pub(super) fn new(connection: Arc<Connection>, producer: Producer, intake: Intake) -> Self {
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        producer: Producer,
+        intake: Intake,
+        outlet: Option<Box<dyn Outlet>>,
+    ) -> Self {
         Reader {
             connection,
             producer,
             intake,
+            outlets: Outlets {
+                outlet,
+                ..Outlets::default()
+            },
             leftover: false,
             tick: None,
         }
     }
 
-    pub(super) fn run(mut self) {
+    /// Starts the thread. `sender` is for the outlet, if there is one.
+    pub(crate) fn start(mut self, sender: Sender) -> Result<(), Error> {
+        if self.outlets.outlet.is_some() {
+            self.outlets.opened = Some(sender);
+        }
+        let thread = thread::Builder::new().name("ws-read".into());
+        thread.stack_size(STACK).spawn(move || self.run())?;
+        Ok(())
+    }
+
+    fn run(mut self) {
         let result = self.receive();
-        self.producer.deliver();
+        // An outlet that fails now changes nothing any more.
+        let _ = self.deliver();
         match &result {
             Ok(()) => {
                 let deadline = self.connection.lock_send().outbound.deadline();
@@ -63,25 +91,25 @@ impl Reader {
             }
             Err(error) => self.say_goodbye(error),
         }
-        let Reader {
-            connection,
-            producer,
-            ..
-        } = self;
         let told = result
             .as_ref()
             .err()
             .is_none_or(|error| error.close_code().is_some());
-        connection.finish(result.err(), producer.discarded());
-        // Consumers learn from the end of the channel that there is an end to look at.
-        drop(producer);
+        self.connection.finish(result.err());
+        let handed_on = self.hand_on_end(false);
+        // Consumers learn from this that there is an end to look at.
+        self.producer.end();
         if told {
-            connection.linger();
+            self.connection.linger();
         }
-        let _ = connection.transport.shutdown(Shutdown::Both);
+        let _ = self.connection.transport.shutdown(Shutdown::Both);
         // Handles may keep the socket open. Unread bytes would keep a peer waiting that still writes;
         // with room again its next byte is answered by a reset.
-        connection.drain();
+        self.connection.drain();
+        if !handed_on {
+            // Until there is room, or nobody is there to make any.
+            self.hand_on_end(true);
+        }
     }
 
     /// Until both Close frames have gone, or the connection is lost or failed.
@@ -122,14 +150,14 @@ impl Reader {
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
-            if !self.producer.has_room() && !self.producer.is_released() && self.intake.has_unread()
-            {
-                self.pause(answered);
+            if self.producer.must_wait() && self.intake.has_unread() {
+                self.pause(answered)?;
                 now = Instant::now();
             }
             match self.intake.next(now, &mut self.producer)? {
                 Step::More => break false,
-                Step::Full | Step::Pong(_) => {}
+                Step::Full => self.check_overflow()?,
+                Step::Pong(_) => {}
                 Step::Ping(payload) => {
                     self.connection.answer(payload);
                     answered = true;
@@ -143,15 +171,28 @@ impl Reader {
                 }
             }
         };
-        self.deliver();
+        self.deliver()?;
         if answered {
             self.flush();
         }
         Ok(closed)
     }
 
+    fn check_overflow(&self) -> Result<(), Error> {
+        match self.producer.overflowed() {
+            None => Ok(()),
+            Some(code) => Err(Error::Overflow(code)),
+        }
+    }
+
     /// Hands what came to the consumers. The answers to several messages may go together.
-    fn deliver(&mut self) {
+    fn deliver(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        if self.outlets.outlet.is_some() {
+            let idle = self.producer.batch_len() == 0 && !self.outlets.is_pending();
+            self.producer.deliver(now);
+            return if idle { Ok(()) } else { self.pump() };
+        }
         if self.tick.is_some() && self.connection.has_deferred() {
             // Bursts without a pause must not keep the answers waiting.
             self.flush();
@@ -160,17 +201,19 @@ impl Reader {
             self.connection.start_deferring();
             self.tick = Some(TICK);
         }
-        self.producer.deliver();
+        self.producer.deliver(now);
+        Ok(())
     }
 
     /// Waits until the application has taken most of what is queued.
-    fn pause(&mut self, answered: bool) {
-        self.deliver();
+    fn pause(&mut self, answered: bool) -> Result<(), Error> {
+        self.deliver()?;
         if answered {
             self.flush();
         }
         let mut before = usize::MAX;
-        while !self.producer.has_room() && !self.producer.is_released() {
+        self.producer.begin_pause();
+        while self.producer.must_wait() {
             let queued = self.producer.queued();
             if queued == before {
                 // Nobody takes, so nobody sends answers either.
@@ -184,6 +227,8 @@ impl Reader {
             self.producer
                 .wait_for_room(owing.then(|| Instant::now() + RETRY));
         }
+        self.producer.end_pause();
+        Ok(())
     }
 
     /// Before a long wait: no send counts on the reader any more, and what they left is written.
@@ -201,7 +246,7 @@ impl Reader {
     }
 
     /// Writes frames of ours as far as the kernel takes them.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.leftover = self.connection.write_without_waiting();
     }
 
@@ -225,7 +270,8 @@ impl Reader {
         check(&deadlines, now)?;
         let quiet = self.intake.is_large().then(|| now + QUIET);
         let deadlines = deadlines.map(|(at, _)| at);
-        let deadline = deadlines.into_iter().chain([quiet]).flatten().min();
+        let pump = self.outlets.is_pending().then(|| now + PUMP);
+        let deadline = deadlines.into_iter().chain([quiet, pump]).flatten().min();
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {
             self.intake.shrink();
@@ -390,6 +436,7 @@ fn reason(error: &Error) -> String {
     match error {
         Error::Protocol(e) => e.to_string(),
         Error::Timeout(Timeout::Message) => "message timeout".into(),
+        Error::Overflow(_) => "the receive queue is full".into(),
         Error::TooBig { size, limit } => format!("{size}, the limit is {limit}"),
         _ => CloseCode::INTERNAL_ERROR.to_string(),
     }

@@ -96,6 +96,12 @@ impl Connection {
         if path.writing || !path.has_pending(self.tls.as_ref()) {
             return Ok(());
         }
+        if self.is_inside() {
+            drop(path);
+            // The reader sees to what is left when the callback returns.
+            self.write_without_waiting();
+            return Ok(());
+        }
         let deadline = Deadline::new(self.config.timeouts.send).get();
         self.write(path, Own::default(), Patience::Until(deadline))
             .map(drop)
@@ -197,7 +203,7 @@ impl Connection {
                 return Err(Failed { error, torn: false });
             }
             let blocked = data && path.fragmenting;
-            let full = path.outbound.len() >= self.config.limits.outbox;
+            let full = path.outbound.len() >= self.outbox_limit();
             if !blocked && (!path.writing || !full) {
                 return Ok(path);
             }
@@ -258,8 +264,9 @@ impl Connection {
             length: path.outbound.len() - before.0,
             messages: path.outbound.messages() - before.1,
         };
-        let full = path.outbound.len() >= self.config.limits.outbox;
-        if path.writing || (!full && (flush == Flush::Later || self.defer(own.length))) {
+        let full = path.outbound.len() >= self.outbox_limit();
+        let later = flush == Flush::Later || self.is_inside();
+        if path.writing || (!full && (later || self.defer(own.length))) {
             return Ok(path);
         }
         let own = match flush {
@@ -267,6 +274,16 @@ impl Connection {
             Flush::Later => Own::default(),
         };
         self.write(path, own, Patience::Until(deadline.get()))
+    }
+
+    /// In a callback, waiting for the peer to read would be to stop reading: there is room for what a
+    /// queue would hold.
+    fn outbox_limit(&self) -> usize {
+        let limit = self.config.limits.outbox;
+        match self.is_inside() {
+            true => limit.saturating_add(self.config.queue.bytes),
+            false => limit,
+        }
     }
 
     /// Whether a send may leave its bytes in the outbox: when the reader has just brought several

@@ -3,6 +3,7 @@
 use super::frame::{Data, Header};
 use super::pool::Pool;
 use super::utf8::Utf8;
+use super::{Piece, PieceEnd, Sink};
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
 use crate::message::{Message, Text};
@@ -33,6 +34,12 @@ pub(super) struct Assembler {
     /// When the first frame of the message came.
     begun: Option<Instant>,
     pool: Pool,
+    /// Messages longer than this are handed on in pieces.
+    stream_above: Option<usize>,
+    /// The message in progress is, and so many bytes of it are gone.
+    streamed: Option<usize>,
+    /// Its next piece is the first.
+    first: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +49,7 @@ enum Kind {
 }
 
 impl Assembler {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, stream_above: Option<usize>) -> Self {
         Assembler {
             limits,
             kind: None,
@@ -53,6 +60,9 @@ impl Assembler {
             fragments: 0,
             begun: None,
             pool: Pool::default(),
+            stream_above,
+            streamed: None,
+            first: true,
         }
     }
 
@@ -81,13 +91,17 @@ impl Assembler {
         }
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
+        let total = self.total() + header.length as usize;
+        if self.streamed.is_none() && self.stream_above.is_some_and(|above| total > above) {
+            self.streamed = Some(0);
+        }
         // Judged against a limit that is a usize.
         let frame_end = self.filled + header.length as usize;
         self.end = match header.fin {
             true => frame_end,
             false => self.limits.message,
         };
-        if self.buffer.is_empty() && frame_end >= LARGE {
+        if self.buffer.is_empty() && frame_end >= LARGE && !self.is_streaming() {
             self.buffer = self.pool.take(frame_end);
         }
         Ok(())
@@ -130,18 +144,53 @@ impl Assembler {
         self.accept(n)
     }
 
-    /// Ends the last frame of a message.
-    pub(super) fn finish(&mut self) -> Result<Message, Error> {
+    /// Ends the last frame of a message, which goes to the sink. Returns whether it wants more.
+    pub(super) fn finish(&mut self, sink: &mut impl Sink) -> Result<bool, Error> {
         self.utf8.finish()?;
-        let payload = self.take_payload();
         self.fragments = 0;
         self.begun = None;
-        message(self.kind.take().unwrap_or(Kind::Binary), payload)
+        if self.is_streaming() {
+            let wants_more = self.push_piece(PieceEnd::Last, sink);
+            (self.kind, self.streamed, self.first) = (None, None, true);
+            return Ok(wants_more);
+        }
+        let payload = self.take_payload();
+        let kind = self.kind.take().unwrap_or(Kind::Binary);
+        Ok(sink.push(message(kind, payload)?))
+    }
+
+    /// Whether the message in progress goes to the sink in pieces.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.streamed.is_some()
+    }
+
+    /// Hands on what came of a message that goes in pieces. The next piece has as long as the message
+    /// had.
+    pub(super) fn hand_on(&mut self, now: Instant, sink: &mut impl Sink) {
+        if self.is_streaming() && self.filled > 0 {
+            self.begun = Some(now);
+            self.push_piece(PieceEnd::More, sink);
+        }
+    }
+
+    fn push_piece(&mut self, end: PieceEnd, sink: &mut impl Sink) -> bool {
+        self.streamed = Some(self.total());
+        sink.push_piece(Piece {
+            text: self.kind == Some(Kind::Text),
+            first: std::mem::take(&mut self.first),
+            end,
+            payload: self.take_payload(),
+        })
+    }
+
+    /// The bytes of the message in progress that came.
+    fn total(&self) -> usize {
+        self.streamed.unwrap_or(0) + self.filled
     }
 
     /// Gives up the message in progress.
     pub(super) fn abandon(&mut self) {
-        *self = Assembler::new(self.limits.clone());
+        *self = Assembler::new(self.limits.clone(), self.stream_above);
     }
 
     /// Gives back the memory of messages that are gone.
@@ -184,7 +233,7 @@ impl Assembler {
 
     /// Compares in 64 bits, so that a length can't wrap where `usize` is smaller.
     fn judge_size(&self, length: u64) -> Result<(), Error> {
-        let total = (self.filled as u64).saturating_add(length);
+        let total = (self.total() as u64).saturating_add(length);
         let frame = self.limits.frame.unwrap_or(self.limits.message);
         for (size, limit) in [(length, frame), (total, self.limits.message)] {
             if size > limit as u64 {

@@ -2,7 +2,7 @@
 
 use super::assembler::{self, Assembler};
 use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
-use super::{Role, mask};
+use super::{Piece, Role, mask};
 use crate::close::CloseFrame;
 use crate::config::Limits;
 use crate::error::Error;
@@ -26,6 +26,9 @@ const SMALL: usize = 2 << 10;
 pub(crate) trait Sink {
     /// Returns whether another may follow now.
     fn push(&mut self, message: Message) -> bool;
+
+    /// The same for a piece of a message that is handed on while it arrives.
+    fn push_piece(&mut self, piece: Piece) -> bool;
 }
 
 /// Why decoding stopped.
@@ -64,11 +67,12 @@ enum State {
 }
 
 impl Inbound {
-    pub(crate) fn new(role: Role, limits: Limits) -> Self {
+    /// Messages longer than `stream_above` go to the sink in pieces.
+    pub(crate) fn new(role: Role, limits: Limits, stream_above: Option<usize>) -> Self {
         Inbound {
             role,
             state: State::Header,
-            assembler: Assembler::new(limits),
+            assembler: Assembler::new(limits, stream_above),
             control: Vec::new(),
             block: BytesMut::new(),
         }
@@ -86,7 +90,12 @@ impl Inbound {
     ) -> Result<(usize, Step), Error> {
         let result = self.advance(input, now, sink);
         match &result {
-            Ok((_, Step::More)) if self.block.capacity() > 0 => self.block = BytesMut::new(),
+            Ok((_, Step::More)) => {
+                if self.block.capacity() > 0 {
+                    self.block = BytesMut::new();
+                }
+                self.assembler.hand_on(now, sink);
+            }
             Ok((_, Step::Close(_))) | Err(_) => self.discard(),
             _ => {}
         }
@@ -106,7 +115,9 @@ impl Inbound {
     /// Whether the rest of a large payload is next.
     pub(crate) fn is_in_large_frame(&self) -> bool {
         match &self.state {
-            State::Payload { header, .. } => header.length >= LARGE as u64,
+            State::Payload { header, .. } => {
+                header.length >= LARGE as u64 && !self.assembler.is_streaming()
+            }
             _ => false,
         }
     }
@@ -115,7 +126,9 @@ impl Inbound {
     /// Given only when a frame has much to come; all that was received before has to be taken.
     pub(crate) fn space(&mut self) -> Option<&mut [u8]> {
         match &self.state {
-            State::Payload { header, left } if matches!(header.opcode, OpCode::Data(_)) => {
+            State::Payload { header, left }
+                if matches!(header.opcode, OpCode::Data(_)) && !self.assembler.is_streaming() =>
+            {
                 let left = usize::try_from(*left).unwrap_or(usize::MAX);
                 (left >= LARGE).then(|| self.assembler.space(left))
             }
@@ -144,7 +157,7 @@ impl Inbound {
             return Ok(Step::More);
         }
         self.state = State::Header;
-        match fin && !sink.push(self.assembler.finish()?) {
+        match fin && !self.assembler.finish(sink)? {
             true => Ok(Step::Full),
             false => Ok(Step::More),
         }
@@ -267,7 +280,7 @@ impl Inbound {
 
     fn end(&mut self, header: &Header, sink: &mut impl Sink) -> Result<Step, Error> {
         Ok(match header.opcode {
-            OpCode::Data(_) if header.fin && !sink.push(self.assembler.finish()?) => Step::Full,
+            OpCode::Data(_) if header.fin && !self.assembler.finish(sink)? => Step::Full,
             OpCode::Data(_) => Step::More,
             OpCode::Control(Control::Close) => Step::Close(frame::parse_close(&self.control)?),
             OpCode::Control(Control::Ping) => Step::Ping(Bytes::copy_from_slice(&self.control)),

@@ -9,6 +9,7 @@ mod frames;
 mod inbound;
 mod mask;
 mod outbound;
+mod piece;
 mod pool;
 mod utf8;
 
@@ -19,6 +20,7 @@ pub(crate) use frame::MAX_CONTROL;
 pub(crate) use frames::Frames;
 pub(crate) use inbound::{Inbound, LARGE, Sink, Step};
 pub(crate) use outbound::Outbound;
+pub(crate) use piece::{Piece, PieceEnd};
 
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,16 @@
 //! Tests of the receive queue.
 
 use super::*;
-use std::time::Duration;
+use crate::protocol::Sink;
+use std::thread;
 
 fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {
-    queue(&QueueConfig { messages, bytes })
+    let config = QueueConfig {
+        messages,
+        bytes,
+        ..QueueConfig::default()
+    };
+    queue(&config, false)
 }
 
 fn numbered(n: u32) -> Message {
@@ -20,9 +26,9 @@ fn messages_come_out_in_order_and_are_counted() {
     let (mut producer, queue) = bounded(100, 1 << 20);
     (0..3).for_each(|n| assert!(producer.push(numbered(n))));
     assert_eq!(queue.len(), 0);
-    producer.deliver();
+    producer.deliver(Instant::now());
     producer.push(numbered(3));
-    producer.deliver();
+    producer.deliver(Instant::now());
     assert_eq!((queue.len(), queue.bytes()), (4, 16));
     (0..4).for_each(|n| assert_eq!(queue.take(soon()), Ok(numbered(n))));
     assert_eq!((queue.len(), queue.bytes()), (0, 0));
@@ -55,10 +61,10 @@ fn consumers_share_the_messages_and_all_learn_of_the_end() {
         for n in 0..10_000 {
             producer.push(numbered(n));
             if n % 7 == 0 {
-                producer.deliver();
+                producer.deliver(Instant::now());
             }
         }
-        producer.deliver();
+        producer.deliver(Instant::now());
         drop(producer);
         consumers.into_iter().map(|c| c.join().unwrap()).sum()
     });
@@ -69,12 +75,12 @@ fn consumers_share_the_messages_and_all_learn_of_the_end() {
 fn a_full_queue_stops_the_producer_until_it_is_low() {
     let (mut producer, queue) = bounded(8, 1 << 20);
     (0..8).for_each(|n| assert_eq!(producer.push(numbered(n)), n < 7));
-    assert!(!producer.has_room());
-    producer.deliver();
+    assert!(producer.must_wait());
+    producer.deliver(Instant::now());
     thread::scope(|scope| {
         let waiting = scope.spawn(move || {
             producer.wait_for_room(soon());
-            producer.queue.len()
+            producer.queued()
         });
         (0..6).for_each(|n| assert_eq!(queue.take(soon()), Ok(numbered(n))));
         assert!(waiting.join().unwrap() <= 2);
@@ -85,10 +91,10 @@ fn a_full_queue_stops_the_producer_until_it_is_low() {
 fn a_released_producer_does_not_wait() {
     let (mut producer, queue) = bounded(1, 1 << 20);
     producer.push(numbered(0));
-    producer.deliver();
+    producer.deliver(Instant::now());
     thread::scope(|scope| {
         scope.spawn(|| producer.wait_for_room(None));
         queue.release();
     });
-    assert!(!producer.has_room() && producer.is_released());
+    assert!(producer.is_open() && !producer.must_wait());
 }

@@ -4,11 +4,14 @@ use super::shared::Shared;
 use crate::close::CloseFrame;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
+use crate::delivery::{Delivery, Event};
 use crate::error::{Error, Misuse, Timeout};
 use crate::handshake::{self, HandshakeError, ServerHandshake};
+use crate::message::Message;
 use crate::net::Transport;
 use crate::net::link::Link;
 use crate::protocol::Role;
+use crate::sender::Sender;
 use crate::websocket::WebSocket;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -40,6 +43,7 @@ pub struct Upgrade {
     /// `None` once it was answered.
     pending: Option<Pending>,
     request: Request<()>,
+    delivery: Delivery,
     server: Arc<Shared>,
 }
 
@@ -132,6 +136,7 @@ impl Upgrade {
                     deadline,
                 }),
                 request,
+                delivery: Delivery::default(),
                 server,
             }),
             Err(error) => {
@@ -165,6 +170,70 @@ impl Upgrade {
     /// The client's address.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.pending.as_ref()?.link.transport().peer_addr()
+    }
+
+    /// Lets messages go to `events`, with `key` to tell the connection:
+    /// [`ClientBuilder::deliver_to`](crate::ClientBuilder::deliver_to) says how.
+    ///
+    /// # Examples
+    ///
+    /// One thread for all connections:
+    ///
+    /// ```no_run
+    /// use std::collections::HashMap;
+    /// use wsync::{Event, Server};
+    ///
+    /// let server = Server::bind("127.0.0.1:9001")?;
+    /// let (events, inbox) = crossbeam_channel::bounded(1000);
+    /// let incoming = server.incoming()?;
+    /// std::thread::spawn(move || {
+    ///     for (number, upgrade) in incoming.enumerate() {
+    ///         let _ = upgrade.deliver_to(events.clone(), number).accept();
+    ///     }
+    /// });
+    /// let mut senders = HashMap::new();
+    /// for event in inbox {
+    ///     match event {
+    ///         Event::Opened { key, sender } => drop(senders.insert(key, sender)),
+    ///         Event::Message { key, message } => drop(senders[&key].send(message)),
+    ///         Event::Closed { key, .. } => drop(senders.remove(&key)),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn deliver_to<K>(mut self, events: crossbeam_channel::Sender<Event<K>>, key: K) -> Self
+    where
+        K: Clone + Send + Sync + 'static,
+    {
+        self.delivery = Delivery::to_channel(events, key);
+        self
+    }
+
+    /// Calls `handler` with each message, on the reader thread:
+    /// [`ClientBuilder::on_message`](crate::ClientBuilder::on_message) says how.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// server.serve_upgrades(|upgrade| {
+    ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
+    ///     if let Ok(ws) = upgrade.and_then(|upgrade| upgrade.on_message(echo).accept()) {
+    ///         // Until the end.
+    ///         let _ = ws.recv();
+    ///     }
+    /// })?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_message(
+        mut self,
+        handler: impl Fn(&Sender, Message) + Send + Sync + 'static,
+    ) -> Self {
+        self.delivery = Delivery::to_callback(handler);
+        self
     }
 
     /// Accepts, with the first subprotocol of the server's that the client offers.
@@ -232,6 +301,7 @@ impl Upgrade {
             tls: parts.tls,
             ended: parts.ended,
             rest: pending.rest,
+            outlet: self.delivery.outlet(),
         };
         let request = std::mem::take(&mut self.request);
         let ws = WebSocket::start(opened, request, response, accept.subprotocol)?;

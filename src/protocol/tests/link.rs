@@ -27,7 +27,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     fn new(role: Role) -> Self {
         Endpoint {
-            inbound: Inbound::new(role, limits(1 << 20, 1 << 16, 100)),
+            inbound: Inbound::new(role, limits(1 << 20, 1 << 16, 100), None),
             outbound: Outbound::new(role),
             unread: Vec::new(),
             messages: Vec::new(),

@@ -131,7 +131,7 @@ fn a_small_payload_does_not_pin_the_input() {
         let frame = hex(frame);
         let mut input = frame.clone();
         input.resize(64 << 10, 0);
-        let mut inbound = Inbound::new(Role::Client, Limits::default());
+        let mut inbound = Inbound::new(Role::Client, Limits::default(), None);
         let (taken, event) = inbound.event(&mut input, Instant::now()).unwrap();
         assert_eq!(taken, frame.len());
         let bytes = payload(event.unwrap());

@@ -9,7 +9,7 @@ mod refusals;
 mod streams;
 mod transcripts;
 
-use super::{Frames, Inbound, LARGE, Outbound, Role, Sink, Step};
+use super::{Frames, Inbound, LARGE, Outbound, Piece, Role, Sink, Step};
 use crate::close::CloseFrame;
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
@@ -34,6 +34,10 @@ impl Sink for One {
     fn push(&mut self, message: Message) -> bool {
         assert_eq!(self.0.replace(message), None, "one at a time");
         false
+    }
+
+    fn push_piece(&mut self, piece: Piece) -> bool {
+        unreachable!("{piece:?} was not asked for")
     }
 }
 
@@ -133,7 +137,7 @@ struct Feeder {
 impl Feeder {
     fn new(role: Role, limits: &Limits) -> Self {
         Feeder {
-            inbound: Inbound::new(role, limits.clone()),
+            inbound: Inbound::new(role, limits.clone(), None),
             outcome: Outcome::events([]),
             now: Instant::now(),
             direct: false,

@@ -1,0 +1,192 @@
+//! Messages that the reader hands on itself: to a callback, or to a channel of the application's.
+//!
+//! They pass the queue all the same, so that its bounds, its policy and its view are in force; but
+//! receive calls do not get them.
+
+use super::reader::{RETRY, Reader};
+use super::{Connection, End};
+use crate::close::CloseFrame;
+use crate::error::Error;
+use crate::message::Message;
+use crate::queue::Item;
+use crate::sender::Sender;
+use crossbeam_channel::Receiver;
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Where the reader hands on what comes.
+pub(crate) trait Outlet: Send {
+    /// Without waiting.
+    fn put(&mut self, event: Event) -> Result<(), Refused>;
+
+    /// Waits until there is room, `wake` is ready, or the timeout has passed.
+    fn put_waiting(
+        &mut self,
+        event: Event,
+        wake: &Receiver<()>,
+        timeout: Duration,
+    ) -> Result<(), Refused>;
+}
+
+/// What is handed on: first `Opened`, last `Closed`.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Opened(Sender),
+    Message(Message),
+    Closed(End),
+}
+
+/// Why an outlet did not take an event.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// There is no room now.
+    Full(Event),
+    /// Nobody takes any more.
+    Gone,
+    /// The connection is to be failed.
+    Failed(Error),
+}
+
+/// The reader's outlet, if it has one.
+#[derive(Default)]
+pub(super) struct Outlets {
+    pub(super) outlet: Option<Box<dyn Outlet>>,
+    /// Has not been handed on.
+    pub(super) opened: Option<Sender>,
+    /// The connection has ended: nothing is left to do but to wait for room.
+    pub(super) over: bool,
+    /// There was no room the last time.
+    pub(super) blocked: bool,
+}
+
+impl Outlets {
+    /// Whether something waits for room.
+    pub(super) fn is_pending(&self) -> bool {
+        self.blocked || self.opened.is_some()
+    }
+}
+
+thread_local! {
+    /// The address of the connection whose reader is handing on messages in this thread.
+    static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+impl Connection {
+    /// Whether this is called from a callback of the same connection, where waiting for the reader
+    /// would be waiting for oneself.
+    pub(super) fn is_inside(&self) -> bool {
+        INSIDE.get() == self.address()
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Reader {
+    /// Hands on what is queued, and then writes what was sent meanwhile.
+    pub(super) fn pump(&mut self) -> Result<(), Error> {
+        if self.outlets.outlet.is_none() {
+            return Ok(());
+        }
+        let outer = INSIDE.replace(self.connection.address());
+        let result = self.pump_all();
+        INSIDE.set(outer);
+        self.flush();
+        result
+    }
+
+    fn pump_all(&mut self) -> Result<(), Error> {
+        if let Some(sender) = self.outlets.opened.take() {
+            if let Some(Event::Opened(sender)) = self.put(Event::Opened(sender))? {
+                self.outlets.opened = Some(sender);
+                return Ok(());
+            }
+        }
+        while self.outlets.outlet.is_some() {
+            let mut items = self.producer.take_front();
+            let result = match items.is_empty() {
+                true => Ok(false),
+                false => self.pump_items(&mut items),
+            };
+            self.producer.put_back(items);
+            if !result? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there was room for all of them.
+    fn pump_items(&mut self, items: &mut Vec<Item>) -> Result<bool, Error> {
+        while let Some(Item::Message(message)) = items.pop() {
+            let length = message.len();
+            match self.put(Event::Message(message))? {
+                None => self.producer.count_delivered(length),
+                Some(Event::Message(message)) => {
+                    items.push(Item::Message(message));
+                    return Ok(false);
+                }
+                Some(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hands on the end. Returns whether there was room for it and all before it; if `over`, there
+    /// will be.
+    pub(super) fn hand_on_end(&mut self, over: bool) -> bool {
+        self.outlets.over = over;
+        let pumped = self.pump().is_ok() && !self.outlets.blocked;
+        let Some(end) = self.connection.end().filter(|_| pumped) else {
+            return self.outlets.outlet.is_none();
+        };
+        matches!(self.put(Event::Closed(end.clone())), Ok(None))
+    }
+
+    /// Waits for room only as long as a full queue would hold the reader up. Gives the event back if
+    /// there is none.
+    fn put(&mut self, event: Event) -> Result<Option<Event>, Error> {
+        let result = self.put_patiently(event);
+        self.producer.end_pause();
+        self.outlets.blocked = matches!(result, Ok(Some(_)));
+        result
+    }
+
+    fn put_patiently(&mut self, mut event: Event) -> Result<Option<Event>, Error> {
+        let mut patient = false;
+        while let Some(outlet) = &mut self.outlets.outlet {
+            let result = if patient {
+                let timeout = if self.leftover { RETRY } else { Duration::MAX };
+                outlet.put_waiting(event, self.producer.wake(), timeout)
+            } else {
+                outlet.put(event)
+            };
+            event = match result {
+                Ok(()) => return Ok(None),
+                Err(Refused::Full(event)) => event,
+                Err(Refused::Gone) => {
+                    self.outlets.outlet = None;
+                    let frame = CloseFrame::going_away();
+                    self.connection.close_without_waiting(frame);
+                    break;
+                }
+                Err(Refused::Failed(error)) => {
+                    self.outlets.outlet = None;
+                    return Err(error);
+                }
+            };
+            if self.producer.is_open() && !self.outlets.over {
+                return Ok(Some(event));
+            }
+            if !patient {
+                self.producer.begin_pause();
+            }
+            patient = true;
+            if self.leftover {
+                self.flush();
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,190 @@
+//! Other ways out of the queue than receive calls: callbacks, and one channel for many connections.
+
+use crate::close::Closed;
+use crate::connection::{End, Outlet, OutletEvent, Refused};
+use crate::error::{Error, Misuse};
+use crate::handle::Handle;
+use crate::message::Message;
+use crate::sender::Sender;
+use crossbeam_channel::{Receiver, TrySendError, select};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// What happens on a connection whose messages go to a channel:
+/// [`ClientBuilder::deliver_to`](crate::ClientBuilder::deliver_to) and
+/// [`Upgrade::deliver_to`](crate::Upgrade::deliver_to).
+///
+/// For each connection `Opened` comes first, then its messages in order, and `Closed` last.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event<K> {
+    /// The connection is open.
+    Opened {
+        /// Which connection.
+        key: K,
+        /// To answer. While it is kept the connection stays open.
+        sender: Sender,
+    },
+    /// A message came.
+    Message {
+        /// On which connection.
+        key: K,
+        /// The message.
+        message: Message,
+    },
+    /// The connection has ended, and nothing more comes of it.
+    Closed {
+        /// Which connection.
+        key: K,
+        /// How it ended.
+        closed: Closed,
+        /// Why, if not by a closing handshake.
+        error: Option<Error>,
+    },
+}
+
+impl<K> Event<K> {
+    /// Which connection it is about.
+    pub fn key(&self) -> &K {
+        match self {
+            Event::Opened { key, .. } | Event::Message { key, .. } | Event::Closed { key, .. } => {
+                key
+            }
+        }
+    }
+}
+
+/// Makes the outlet of each connection of a builder; none if the application receives itself.
+#[derive(Clone, Default)]
+pub(crate) struct Delivery(Option<Arc<dyn Fn() -> Box<dyn Outlet> + Send + Sync>>);
+
+impl Delivery {
+    pub(crate) fn to_channel<K>(events: crossbeam_channel::Sender<Event<K>>, key: K) -> Self
+    where
+        K: Clone + Send + Sync + 'static,
+    {
+        Delivery(Some(Arc::new(move || {
+            Box::new(Channel {
+                events: events.clone(),
+                key: key.clone(),
+            })
+        })))
+    }
+
+    pub(crate) fn to_callback(handler: impl Fn(&Sender, Message) + Send + Sync + 'static) -> Self {
+        let handler = Arc::new(handler);
+        Delivery(Some(Arc::new(move || {
+            Box::new(Callback {
+                handler: Arc::clone(&handler),
+                handle: Weak::new(),
+            })
+        })))
+    }
+
+    pub(crate) fn outlet(&self) -> Option<Box<dyn Outlet>> {
+        self.0.as_ref().map(|make| make())
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+struct Channel<K> {
+    events: crossbeam_channel::Sender<Event<K>>,
+    key: K,
+}
+
+impl<K: Clone + Send> Channel<K> {
+    fn wrap(&self, event: OutletEvent) -> Event<K> {
+        let key = self.key.clone();
+        match event {
+            OutletEvent::Opened(sender) => Event::Opened { key, sender },
+            OutletEvent::Message(message) => Event::Message { key, message },
+            OutletEvent::Closed(End { closed, error }) => Event::Closed {
+                key,
+                closed: Closed::clone(&closed),
+                error,
+            },
+        }
+    }
+}
+
+impl<K> Event<K> {
+    fn unwrap(self) -> OutletEvent {
+        match self {
+            Event::Opened { sender, .. } => OutletEvent::Opened(sender),
+            Event::Message { message, .. } => OutletEvent::Message(message),
+            Event::Closed { closed, error, .. } => OutletEvent::Closed(End {
+                closed: Arc::new(closed),
+                error,
+            }),
+        }
+    }
+}
+
+impl<K: Clone + Send> Outlet for Channel<K> {
+    fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
+        match self.events.try_send(self.wrap(event)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(event)) => Err(Refused::Full(event.unwrap())),
+            Err(TrySendError::Disconnected(_)) => Err(Refused::Gone),
+        }
+    }
+
+    fn put_waiting(
+        &mut self,
+        event: OutletEvent,
+        wake: &Receiver<()>,
+        timeout: Duration,
+    ) -> Result<(), Refused> {
+        select! {
+            send(self.events, self.wrap(event)) -> result => result.map_err(|_| Refused::Gone),
+            recv(wake) -> _ => Err(Refused::Full(event)),
+            default(timeout) => Err(Refused::Full(event)),
+        }
+    }
+}
+
+struct Callback<F> {
+    handler: Arc<F>,
+    /// The reader must not keep the connection open that it reads.
+    handle: Weak<Handle>,
+}
+
+impl<F: Fn(&Sender, Message) + Send + Sync> Callback<F> {
+    fn call(&self, message: Message) -> Result<(), Refused> {
+        let Some(handle) = self.handle.upgrade() else {
+            return Err(Refused::Gone);
+        };
+        let sender = Sender { handle };
+        catch_unwind(AssertUnwindSafe(|| (self.handler)(&sender, message)))
+            .map_err(|_| Refused::Failed(Misuse::Panic.into()))
+    }
+}
+
+impl<F: Fn(&Sender, Message) + Send + Sync> Outlet for Callback<F> {
+    fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
+        match event {
+            OutletEvent::Opened(sender) => {
+                self.handle = Arc::downgrade(&sender.handle);
+                Ok(())
+            }
+            OutletEvent::Message(message) => self.call(message),
+            OutletEvent::Closed(_) => Ok(()),
+        }
+    }
+
+    fn put_waiting(
+        &mut self,
+        event: OutletEvent,
+        _wake: &Receiver<()>,
+        _timeout: Duration,
+    ) -> Result<(), Refused> {
+        self.put(event)
+    }
+}

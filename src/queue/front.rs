@@ -1,0 +1,72 @@
+//! What is next in the queue.
+
+use super::item::{Batch, Item, Items};
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Instant;
+
+#[derive(Debug, Default)]
+pub(super) struct Front {
+    /// The next item is the last.
+    pub(super) items: Vec<Item>,
+    /// When they came.
+    pub(super) came: Option<Instant>,
+    /// What a look has moved here from the channel.
+    pub(super) aside: VecDeque<Batch>,
+    /// Tasks that wait for a message.
+    pub(super) tasks: Vec<(u64, Waker)>,
+    /// A message in pieces that receive calls are putting together: whether it is text, and its begin.
+    pub(super) partial: Option<(bool, Vec<u8>)>,
+    /// The pieces that are next are for the one that has claimed their message.
+    pub(super) claimed: bool,
+    /// Pieces are dropped up to the end of their message.
+    pub(super) skipping: bool,
+}
+
+impl Front {
+    /// Makes a batch the next one. Gives back the vector of the one before.
+    pub(super) fn take_up(&mut self, batch: Batch) -> Option<Vec<Item>> {
+        self.came = Some(batch.came);
+        match batch.items {
+            Items::One(item) => {
+                self.items.push(item);
+                None
+            }
+            Items::Many(items) => Some(std::mem::replace(&mut self.items, items)),
+        }
+    }
+
+    /// All items that were taken up or looked at, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+        let aside = self.aside.iter().flat_map(|batch| batch.items.iter());
+        self.items.iter().rev().chain(aside)
+    }
+
+    /// Registers a task, or its new waker. Returns how many there are more.
+    pub(super) fn register(&mut self, id: u64, task: &Waker) -> usize {
+        match self.tasks.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, waker)) => {
+                waker.clone_from(task);
+                0
+            }
+            None => {
+                self.tasks.push((id, task.clone()));
+                1
+            }
+        }
+    }
+
+    /// Returns how many there are less.
+    pub(super) fn unregister(&mut self, id: u64) -> usize {
+        let before = self.tasks.len();
+        self.tasks.retain(|(other, _)| *other != id);
+        before - self.tasks.len()
+    }
+
+    /// Drops a message that is being put together, with what is to come of it.
+    pub(super) fn give_up_partial(&mut self) -> Option<usize> {
+        let (_, begun) = self.partial.take()?;
+        self.skipping = true;
+        Some(begun.len())
+    }
+}

@@ -1,0 +1,301 @@
+//! The reader's end of the queue.
+
+use super::item::{Batch, Item, Items, Weight};
+use super::sync::{Ordering, fence};
+use super::{Queue, give_way};
+use crate::close::CloseCode;
+use crate::config::Overflow;
+use crate::message::Message;
+use crate::protocol::{Piece, PieceEnd, Sink};
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Producer {
+    sender: Sender<Batch>,
+    queue: Arc<Queue>,
+    wake: Receiver<()>,
+    /// What the current read brought so far.
+    batch: Vec<Item>,
+    /// Its weight.
+    weight: Weight,
+    /// What may be added before the queue has to be looked at again: messages and bytes.
+    room: (usize, usize),
+    /// The rest of a message in pieces is dropped, because there was no room.
+    tearing: bool,
+    /// A message came with the queue full, and the policy is to close then.
+    overflowed: Option<CloseCode>,
+}
+
+impl Producer {
+    pub(super) fn new(sender: Sender<Batch>, wake: Receiver<()>, queue: Arc<Queue>) -> Self {
+        Producer {
+            sender,
+            queue,
+            wake,
+            batch: Vec::new(),
+            weight: Weight::default(),
+            room: (0, 0),
+            tearing: false,
+            overflowed: None,
+        }
+    }
+
+    /// Messages in the batch.
+    pub(crate) fn batch_len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Whether the reader has to stop until there is room.
+    pub(crate) fn must_wait(&mut self) -> bool {
+        !self.has_room() && !self.queue.is_open()
+    }
+
+    /// Whether nothing holds the reader up, whatever waits.
+    pub(crate) fn is_open(&self) -> bool {
+        self.queue.is_open()
+    }
+
+    /// Ready when [`Queue::release`] or a change of the bounds may end a wait for room elsewhere.
+    pub(crate) fn wake(&self) -> &Receiver<()> {
+        &self.wake
+    }
+
+    /// Nothing follows.
+    pub(crate) fn end(&self) {
+        self.queue.ended.store(true, Ordering::SeqCst);
+        self.queue.wake_consumers(true);
+    }
+
+    /// With what code the connection is to be failed because a message found no room, if so.
+    pub(crate) fn overflowed(&self) -> Option<CloseCode> {
+        self.overflowed
+    }
+
+    /// Messages in the queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Gives back the memory of a burst.
+    pub(crate) fn shrink(&mut self) {
+        drop(self.queue.take_spare());
+        self.batch.shrink_to_fit();
+    }
+
+    /// Hands the batch to the consumers.
+    pub(crate) fn deliver(&mut self, now: Instant) {
+        let items = match self.batch.len() {
+            0 => return,
+            1 => match self.batch.pop() {
+                Some(item) => Items::One(item),
+                None => return,
+            },
+            _ => {
+                self.batch.reverse();
+                Items::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
+            }
+        };
+        let several = items.len() > 1;
+        self.queue.put.add(std::mem::take(&mut self.weight));
+        self.queue.high.note(self.queue.len(), self.queue.bytes());
+        // The queue holds the receiver, so the channel is connected.
+        let _ = self.sender.send(Batch { came: now, items });
+        if !self.queue.is_diverted() {
+            self.queue.wake_consumers(several);
+        }
+    }
+
+    /// The next messages of a diverted queue, the first one last. They are still counted.
+    pub(crate) fn take_front(&mut self) -> Vec<Item> {
+        let mut front = self.queue.lock();
+        if front.items.is_empty() {
+            let _ = self.queue.refill(&mut front);
+        }
+        std::mem::take(&mut front.items)
+    }
+
+    /// Puts back what is left of what [`take_front`](Self::take_front) gave.
+    pub(crate) fn put_back(&mut self, items: Vec<Item>) {
+        self.queue.lock().items = items;
+    }
+
+    /// Counts a message that [`take_front`](Self::take_front) gave as delivered.
+    pub(crate) fn count_delivered(&mut self, length: usize) {
+        self.queue.taken.add(Weight::message(length));
+    }
+
+    /// Waits until the queue is low, released, or the deadline has passed.
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
+        self.pause(deadline, |queue| queue.is_low() || queue.is_open());
+    }
+
+    /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
+    pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
+        self.pause(Some(deadline), |queue| {
+            queue.len() == 0 && queue.waiting.load(Ordering::SeqCst) > 0
+        });
+    }
+
+    /// Counts the time until [`end_pause`](Self::end_pause) as waited for room.
+    pub(crate) fn begin_pause(&self) {
+        self.queue
+            .lock_pauses()
+            .since
+            .get_or_insert_with(Instant::now);
+    }
+
+    pub(crate) fn end_pause(&self) {
+        let mut pauses = self.queue.lock_pauses();
+        if let Some(since) = pauses.since.take() {
+            pauses.total += since.elapsed();
+        }
+    }
+
+    fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
+        let queue = &*self.queue;
+        if give_way(|| is_over(queue)) {
+            return;
+        }
+        let mut pauses = queue.lock_pauses();
+        loop {
+            queue.paused.store(true, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            pauses = match left {
+                _ if is_over(queue) => break,
+                Some(left) if left.is_zero() => break,
+                None => queue
+                    .resume
+                    .wait(pauses)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let result = queue.resume.wait_timeout(pauses, left);
+                    result.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        queue.paused.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the queue and the batch together are below both bounds.
+    #[inline]
+    fn has_room(&mut self) -> bool {
+        (self.room.0 > 0 && self.room.1 > 0) || self.look_for_room()
+    }
+
+    fn look_for_room(&mut self) -> bool {
+        let (messages, bytes) = self.queue.bounds.get();
+        let waiting = self.queue.items() + self.batch.len();
+        let waiting_bytes = self.queue.bytes() + self.weight.bytes as usize;
+        self.room = (
+            messages.saturating_sub(waiting),
+            bytes.saturating_sub(waiting_bytes),
+        );
+        self.room.0 > 0 && self.room.1 > 0
+    }
+
+    /// Whether a message may be added, once the policy has done what it does about a full queue.
+    #[cold]
+    fn admit(&mut self, weight: Weight) -> bool {
+        let released = self.queue.released.load(Ordering::SeqCst);
+        match self.queue.bounds.overflow() {
+            // On the way to the peer's Close frame, what finds no room is dropped.
+            Overflow::Block if !released => return true,
+            Overflow::DropOldest => {
+                while !self.look_for_room() && self.drop_oldest() {}
+                return true;
+            }
+            Overflow::KeepLatest => {
+                while self.drop_oldest() {}
+                self.room = (0, 0);
+                return true;
+            }
+            Overflow::Close(code) if !released => self.overflowed = Some(code),
+            Overflow::Block | Overflow::DropNewest | Overflow::Close(_) => {}
+        }
+        self.queue.refused.add(weight);
+        false
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        if self.queue.items() == 0 {
+            self.deliver(Instant::now());
+        }
+        self.queue.drop_oldest()
+    }
+
+    fn add(&mut self, item: Item, weight: Weight) {
+        self.room = (
+            self.room.0.saturating_sub(1),
+            self.room.1.saturating_sub(weight.bytes as usize),
+        );
+        self.weight.messages += weight.messages;
+        self.weight.pieces += weight.pieces;
+        self.weight.bytes += weight.bytes;
+        self.batch.push(item);
+    }
+
+    fn wants_more(&mut self) -> bool {
+        self.has_room() || (self.queue.is_open() && self.overflowed.is_none())
+    }
+}
+
+impl Sink for Producer {
+    #[inline(always)]
+    fn push(&mut self, message: Message) -> bool {
+        let weight = Weight::message(message.len());
+        if self.has_room() || self.admit(weight) {
+            self.add(Item::Message(message), weight);
+        }
+        self.wants_more()
+    }
+
+    fn push_piece(&mut self, mut piece: Piece) -> bool {
+        if piece.first {
+            self.tearing = false;
+        }
+        if self.tearing {
+            self.queue.refused.add(Weight {
+                pieces: 0,
+                ..Weight::piece(&piece)
+            });
+            return true;
+        }
+        let weight = Weight::piece(&piece);
+        if !self.has_room() && !self.admit(weight) {
+            self.tearing = true;
+            if piece.first {
+                return true;
+            }
+            (piece.payload, piece.end) = (Bytes::new(), PieceEnd::Torn);
+        }
+        let weight = Weight::piece(&piece);
+        self.add(Item::Piece(Box::new(piece)), weight);
+        self.wants_more()
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Queue {
+    fn drop_oldest(&self) -> bool {
+        let mut front = self.lock();
+        if front.items.is_empty() && self.refill(&mut front).is_err() {
+            return false;
+        }
+        let Some(oldest) = front.items.pop() else {
+            return false;
+        };
+        self.taken(oldest.weight());
+        self.dropped.add(oldest.weight());
+        drop(front);
+        true
+    }
+}

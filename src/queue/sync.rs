@@ -1,0 +1,14 @@
+//! What threads meet through, so that a model checker can take its place.
+
+#[cfg(wsync_shuttle)]
+pub(super) use shuttle::{
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};
+#[cfg(not(wsync_shuttle))]
+pub(super) use std::{
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    sync::{Condvar, Mutex, MutexGuard},
+    thread::yield_now,
+};

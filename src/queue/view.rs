@@ -1,0 +1,222 @@
+//! The queue as the application sees it.
+
+use super::Queue;
+use super::front::Front;
+use super::item::Item;
+use crate::config::QueueConfig;
+use crate::error::Misuse;
+use crate::message::Message;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Looks into the receive queue of a connection, from any thread, and takes nothing from it: no
+/// message is lost, doubled or moved by a look. Cloning is cheap. It does not keep the connection
+/// open.
+///
+/// With [`Config::stream_above`](crate::Config::stream_above), a message that arrives in pieces
+/// counts from its first piece on, and its bytes as they come; `peek` and `snapshot` leave it out.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let queue = ws.queue();
+/// ws.send_all(["one", "two", "three"])?;
+/// ws.recv()?;
+/// println!("{} wait, {} bytes, next: {:?}", queue.len(), queue.bytes(), queue.peek());
+/// for message in queue.snapshot() {
+///     println!("{:?}", message.as_text());
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct QueueView {
+    queue: Arc<Queue>,
+}
+
+/// A number of messages and of bytes of payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QueueSize {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of payload.
+    pub bytes: usize,
+}
+
+/// The most that waited in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HighWater {
+    /// The most messages at once.
+    pub messages: usize,
+    /// The most bytes of payload at once; perhaps at another time.
+    pub bytes: usize,
+    /// Since the connection opened, or since [`QueueView::reset_high_water`].
+    pub since: Instant,
+}
+
+/// What went through a queue. Messages received are those delivered, those dropped, and those that
+/// still wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Messages that came from the peer, whole.
+    pub received: u64,
+    /// Their payload, in bytes.
+    pub received_bytes: u64,
+    /// Messages that went to the application.
+    pub delivered: u64,
+    /// Their payload, in bytes.
+    pub delivered_bytes: u64,
+    /// Messages that were dropped: by the [`Overflow`](crate::Overflow) policy, by
+    /// [`Receiver::clear`](crate::Receiver::clear) or
+    /// [`Receiver::recv_latest`](crate::Receiver::recv_latest), or for want of room while closing.
+    pub dropped: u64,
+    /// Their payload, in bytes.
+    pub dropped_bytes: u64,
+    /// How long the reader has not read, because the queue was full.
+    pub paused: Duration,
+}
+
+impl QueueView {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
+        QueueView { queue }
+    }
+
+    /// How many messages wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many bytes of payload wait.
+    pub fn bytes(&self) -> usize {
+        self.queue.bytes()
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bounds: [`QueueConfig::messages`] and [`QueueConfig::bytes`].
+    pub fn capacity(&self) -> QueueSize {
+        let (messages, bytes) = self.queue.bounds.get();
+        QueueSize { messages, bytes }
+    }
+
+    /// The next message, which stays where it is. `None` when none waits.
+    ///
+    /// Another thread may take it meanwhile: what a later `recv` returns can be a later message.
+    pub fn peek(&self) -> Option<Message> {
+        self.queue.look(1).pop()
+    }
+
+    /// The next `n` messages or as many as wait, in order. Payloads are shared, not copied.
+    pub fn peek_n(&self, n: usize) -> Vec<Message> {
+        self.queue.look(n)
+    }
+
+    /// All messages that wait, in order, as of one moment. Payloads are shared, not copied.
+    pub fn snapshot(&self) -> Vec<Message> {
+        self.queue.look(usize::MAX)
+    }
+
+    /// How long the next message has waited. `None` when none waits.
+    pub fn oldest_age(&self) -> Option<Duration> {
+        self.queue.oldest().map(|came| came.elapsed())
+    }
+
+    /// The most that waited, and since when.
+    pub fn high_water(&self) -> HighWater {
+        let (messages, bytes, since) = self.queue.high.get();
+        HighWater {
+            messages,
+            bytes,
+            since,
+        }
+    }
+
+    /// Lets [`high_water`](Self::high_water) start again, from what waits now.
+    pub fn reset_high_water(&self) {
+        self.queue.high.reset(self.len(), self.bytes());
+    }
+
+    /// What went through the queue since the connection opened.
+    pub fn stats(&self) -> QueueStats {
+        self.queue.stats()
+    }
+}
+
+impl fmt::Debug for QueueView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueView")
+            .field("len", &self.len())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// Changes the bounds and the policy.
+    pub(crate) fn configure(&self, config: &QueueConfig) -> Result<(), Misuse> {
+        config.check()?;
+        self.bounds.set(config);
+        self.wake_producer();
+        Ok(())
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        let front = self.lock();
+        let (taken, taken_bytes) = (self.taken.messages(), self.taken.bytes());
+        let (dropped, dropped_bytes) = (self.dropped.messages(), self.dropped.bytes());
+        drop(front);
+        let (refused, refused_bytes) = (self.refused.messages(), self.refused.bytes());
+        let pauses = self.lock_pauses();
+        let going_on = pauses.since.map(|since| since.elapsed());
+        QueueStats {
+            received: self.put.messages() + refused,
+            received_bytes: self.put.bytes() + refused_bytes,
+            delivered: taken - dropped,
+            delivered_bytes: taken_bytes - dropped_bytes,
+            dropped: dropped + refused,
+            dropped_bytes: dropped_bytes + refused_bytes,
+            paused: pauses.total + going_on.unwrap_or_default(),
+        }
+    }
+
+    fn look(&self, n: usize) -> Vec<Message> {
+        let mut front = self.lock();
+        self.gather(&mut front, n);
+        let messages = front.iter().filter_map(|item| match item {
+            Item::Message(message) => Some(message.clone()),
+            Item::Piece(_) => None,
+        });
+        messages.take(n).collect()
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        let mut front = self.lock();
+        if front.items.is_empty() {
+            let _ = self.refill(&mut front);
+        }
+        front.came.filter(|_| !front.items.is_empty())
+    }
+
+    /// Moves batches from the channel to where they can be looked at, until there are `n` items.
+    fn gather(&self, front: &mut Front, n: usize) {
+        let mut gathered = front.items.len();
+        gathered += front.aside.iter().map(|b| b.items.len()).sum::<usize>();
+        while gathered < n {
+            let Ok(batch) = self.receiver.try_recv() else {
+                return;
+            };
+            gathered += batch.items.len();
+            front.aside.push_back(batch);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Receiving in async programs.
+
+use super::Receiver;
+use super::stop::Registered;
+use crate::error::Error;
+use crate::message::Message;
+use crate::queue::Empty;
+use futures_core::{FusedStream, Stream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+impl Receiver {
+    /// The messages as a stream, for any executor: the reader thread wakes the task.
+    ///
+    /// Dropping a future that waits for the next message loses nothing. Sends are blocking calls:
+    /// where they may wait for the peer, leave them to a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use futures_core::Stream;
+    ///
+    /// async fn print(mut messages: wsync::MessageStream) -> Result<(), wsync::Error> {
+    ///     let next = |m: &mut wsync::MessageStream, cx: &mut _| std::pin::Pin::new(m).poll_next(cx);
+    ///     // With the crate `futures-util`: `while let Some(message) = messages.next().await`.
+    ///     while let Some(message) = std::future::poll_fn(|cx| next(&mut messages, cx)).await {
+    ///         println!("{:?}", message?);
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let (_sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+    /// let printing = print(receiver.into_stream());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn into_stream(self) -> MessageStream {
+        MessageStream {
+            registered: Registered::new(self.connection().queue()),
+            receiver: self,
+            ended: false,
+        }
+    }
+}
+
+/// The stream of [`Receiver::into_stream`]: messages until the connection ends. An abnormal end is
+/// the last item; a normal one just ends the stream.
+#[derive(Debug)]
+pub struct MessageStream {
+    receiver: Receiver,
+    registered: Registered,
+    ended: bool,
+}
+
+impl MessageStream {
+    /// The receiver, to look into its queue.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+}
+
+impl Stream for MessageStream {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let queue = this.receiver.connection().queue();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let mut result = queue.try_take();
+        if result == Err(Empty::Now) {
+            this.receiver.connection().write_deferred();
+            result = queue.poll_take(this.registered.id, cx.waker());
+        }
+        match result {
+            Ok(message) => Poll::Ready(Some(Ok(message))),
+            Err(Empty::Now) => Poll::Pending,
+            Err(Empty::ForEver) => Poll::Ready(this.receiver.end_once(&mut this.ended)),
+        }
+    }
+}
+
+impl FusedStream for MessageStream {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}

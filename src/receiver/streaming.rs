@@ -1,0 +1,176 @@
+//! Receiving a message in pieces while it arrives.
+
+use super::Receiver;
+use crate::error::{Error, RecvError, Timeout};
+use crate::queue::{Begun, Empty, Next};
+use bytes::Bytes;
+use std::io::{self, BufRead, Read};
+use std::time::{Duration, Instant};
+
+impl Receiver {
+    /// The next message, to be read in pieces: while it arrives, if it is longer than
+    /// [`Config::stream_above`](crate::Config::stream_above) and does not come at once. The queue
+    /// holds no more of it than its bounds allow, then the peer feels it.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Blocking
+    ///
+    /// As [`recv`](Self::recv), until the message begins. Other receive calls wait until the reader
+    /// has come to its end or is dropped, since the messages behind it are theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, Config};
+    ///
+    /// let mut config = Config::client();
+    /// config.limits.message = 10 << 30;
+    /// config.stream_above = Some(1 << 20);
+    /// let ws = ClientBuilder::new("ws://localhost:9001/backup").config(config).connect()?;
+    /// let mut file = std::fs::File::create("backup.tar")?;
+    /// std::io::copy(&mut ws.recv_streaming()?, &mut file)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recv_streaming(&self) -> Result<MessageReader<'_>, RecvError> {
+        self.before_waiting();
+        let begun = self.connection().queue().begin_pieces(None);
+        let (text, next) = match begun.map_err(|_| RecvError(self.end_error()))? {
+            Begun::Whole(message) => (message.is_text(), Next::Last(message.into_bytes())),
+            Begun::InPieces { text, next } => (text, next),
+        };
+        let mut reader = MessageReader {
+            receiver: self,
+            text,
+            timeout: None,
+            piece: Bytes::new(),
+            progress: Progress::Open,
+        };
+        reader.accept(next);
+        Ok(reader)
+    }
+}
+
+/// A message that is read while it arrives: an [`io::Read`], or [`pieces`](Self::pieces) of it. An error is
+/// the last thing that reading tells: what of the message came before has been read by then.
+///
+/// Dropped before the end of the message, it skips the rest of this message, and counts its bytes as
+/// dropped.
+#[derive(Debug)]
+pub struct MessageReader<'a> {
+    receiver: &'a Receiver,
+    text: bool,
+    timeout: Option<Duration>,
+    /// What came and was not read.
+    piece: Bytes,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// More is to come, and for this reader only.
+    Open,
+    Whole,
+    /// The message ended before its end, which has been told or not.
+    Failed {
+        told: bool,
+    },
+}
+
+impl<'a> MessageReader<'a> {
+    /// Whether it is a text message.
+    pub fn is_text(&self) -> bool {
+        self.text
+    }
+
+    /// Sets how long a read waits for the next piece; then it fails with
+    /// [`TimedOut`](io::ErrorKind::TimedOut), loses nothing and can be tried again. Defaults to
+    /// `None`: until [`Timeouts::message`](crate::Timeouts::message), which counts from piece to piece
+    /// here, fails the connection.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    /// What came, piece by piece, without copying it. A piece is what came since the one before; of a
+    /// text, it may end within a character. After a timeout the iteration can go on.
+    pub fn pieces(self) -> Pieces<'a> {
+        Pieces(self)
+    }
+
+    /// The next bytes that came; `None` at the end of the message.
+    fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
+        let queue = self.receiver.connection().queue();
+        let deadline = |timeout| Instant::now().checked_add(timeout);
+        while self.piece.is_empty() {
+            match self.progress {
+                Progress::Open => {}
+                Progress::Whole | Progress::Failed { told: true } => return Ok(None),
+                Progress::Failed { told: false } => {
+                    self.progress = Progress::Failed { told: true };
+                    return Err(self.receiver.end_error());
+                }
+            }
+            self.receiver.before_waiting();
+            match queue.next_piece(self.timeout.and_then(deadline)) {
+                Ok(next) => self.accept(next),
+                Err(Empty::Now) => return Err(Error::Timeout(Timeout::Recv)),
+                Err(Empty::ForEver) => {
+                    queue.abandon_pieces();
+                    self.progress = Progress::Failed { told: false };
+                }
+            }
+        }
+        Ok(Some(std::mem::take(&mut self.piece)))
+    }
+
+    fn accept(&mut self, next: Next) {
+        (self.piece, self.progress) = match next {
+            Next::Piece(piece) => (piece, Progress::Open),
+            Next::Last(piece) => (piece, Progress::Whole),
+            Next::Torn => (Bytes::new(), Progress::Failed { told: false }),
+        };
+    }
+}
+
+/// The iterator of [`MessageReader::pieces`].
+#[derive(Debug)]
+pub struct Pieces<'a>(MessageReader<'a>);
+
+impl Iterator for Pieces<'_> {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_piece().transpose()
+    }
+}
+
+impl BufRead for MessageReader<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(piece) = self.next_piece()? {
+            self.piece = piece;
+        }
+        Ok(&self.piece)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        let _ = self.piece.split_to(amount.min(self.piece.len()));
+    }
+}
+
+impl Read for MessageReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buf)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl Drop for MessageReader<'_> {
+    fn drop(&mut self) {
+        if self.progress == Progress::Open {
+            self.receiver.connection().queue().abandon_pieces();
+        }
+    }
+}
