@@ -338,7 +338,9 @@ impl Connection {
                 Ok(Progress::Done) => job.reset(),
             }
             let over = path.dead.is_some() || !path.has_pending(self.tls.as_ref());
-            if over || path.waiting > 0 || matches!(patience, Patience::None) {
+            // After a Close frame those that wait are refused, and write nothing.
+            let wanted = path.waiting > 0 && path.outbound.is_open();
+            if over || wanted || matches!(patience, Patience::None) {
                 job.shrink();
                 return Ok(self.leave(path, job));
             }
