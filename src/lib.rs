@@ -157,7 +157,7 @@ pub use error::{
     TryRecvError, UriError,
 };
 pub use handshake::HandshakeError;
-pub use message::{Message, Text};
+pub use message::{Message, MessageKind, Text};
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use sender::Sender;

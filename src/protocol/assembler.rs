@@ -5,7 +5,7 @@ use super::pool::Pool;
 use super::utf8::Utf8;
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ const LARGE: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Assembler {
     limits: Limits,
-    kind: Option<Kind>,
+    kind: Option<MessageKind>,
     /// The payload so far, and behind `filled` perhaps space that was lent for more.
     buffer: Vec<u8>,
     filled: usize,
@@ -33,12 +33,6 @@ pub(super) struct Assembler {
     /// When the first frame of the message came.
     begun: Option<Instant>,
     pool: Pool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
 }
 
 impl Assembler {
@@ -136,7 +130,7 @@ impl Assembler {
         let payload = self.take_payload();
         self.fragments = 0;
         self.begun = None;
-        message(self.kind.take().unwrap_or(Kind::Binary), payload)
+        message(self.kind.take().unwrap_or(MessageKind::Binary), payload)
     }
 
     /// Gives up the message in progress.
@@ -166,19 +160,19 @@ impl Assembler {
     fn accept(&mut self, n: usize) -> Result<(), Error> {
         let start = self.filled;
         self.filled += n;
-        if self.kind == Some(Kind::Text) {
+        if self.kind == Some(MessageKind::Text) {
             self.utf8.receive(&self.buffer[start..self.filled])?;
         }
         Ok(())
     }
 
-    fn judge_order(&self, opcode: Data) -> Result<Kind, ProtocolError> {
+    fn judge_order(&self, opcode: Data) -> Result<MessageKind, ProtocolError> {
         match (opcode, self.kind) {
             (Data::Continue, Some(kind)) => Ok(kind),
             (Data::Continue, None) => Err(ProtocolError::UnexpectedContinuation),
             (_, Some(_)) => Err(ProtocolError::ExpectedContinuation),
-            (Data::Text, None) => Ok(Kind::Text),
-            (_, None) => Ok(Kind::Binary),
+            (Data::Text, None) => Ok(MessageKind::Text),
+            (_, None) => Ok(MessageKind::Binary),
         }
     }
 
@@ -219,10 +213,10 @@ impl Assembler {
     }
 }
 
-fn message(kind: Kind, payload: Bytes) -> Result<Message, Error> {
+fn message(kind: MessageKind, payload: Bytes) -> Result<Message, Error> {
     Ok(match kind {
-        Kind::Text => Message::Text(text(payload)?),
-        Kind::Binary => Message::Binary(payload),
+        MessageKind::Text => Message::Text(text(payload)?),
+        MessageKind::Binary => Message::Binary(payload),
     })
 }
 
