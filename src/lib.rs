@@ -129,8 +129,8 @@
 //!
 //! Compression (permessage-deflate), proxies, redirects, `ws+unix` addresses (but see
 //! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
-//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages sent
-//! or received in pieces, looking at a queued message without taking it, policies other than
+//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages
+//! received in pieces, looking at a queued message without taking it, policies other than
 //! back-pressure for a full queue, broadcasting, and rustls.
 
 mod client;
@@ -140,6 +140,7 @@ mod connection;
 mod error;
 mod handshake;
 mod message;
+mod message_writer;
 mod net;
 mod protocol;
 mod queue;
@@ -158,6 +159,7 @@ pub use error::{
 };
 pub use handshake::HandshakeError;
 pub use message::{Message, MessageKind, Text};
+pub use message_writer::MessageWriter;
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
 pub use sender::Sender;

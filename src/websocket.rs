@@ -3,7 +3,8 @@
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::connection::{Connection, Opened};
 use crate::error::{Error, RecvError, RecvTimeoutError, SendError, TryRecvError};
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
+use crate::message_writer::MessageWriter;
 use crate::receiver::{IntoIter, Iter, Receiver, TryIter};
 use crate::sender::Sender;
 use std::net::SocketAddr;
@@ -195,6 +196,19 @@ impl WebSocket {
         messages: impl IntoIterator<Item = M>,
     ) -> Result<(), SendError> {
         self.sender.send_all(messages)
+    }
+
+    /// Begins a message that is written piece by piece: [`Sender::send_streaming`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_streaming`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send_streaming`].
+    pub fn send_streaming(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
+        self.sender.send_streaming(kind)
     }
 
     /// Sends a ping: [`Sender::ping`].

@@ -4,6 +4,7 @@
 //! thread holds two of them, and none is held across a system call, a wait or user code.
 
 mod closing;
+mod fragments;
 mod intake;
 mod job;
 mod read_buffer;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
+pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
 use reader::Reader;
