@@ -154,8 +154,13 @@ impl std::error::Error for Error {
 }
 
 impl From<io::Error> for Error {
+    /// An [`Error`] that went through `io::Error`, as from a [`MessageWriter`](crate::MessageWriter), is
+    /// taken out again.
     fn from(e: io::Error) -> Self {
-        Error::Io(Arc::new(e))
+        match e.downcast::<Error>() {
+            Ok(error) => error,
+            Err(e) => Error::Io(Arc::new(e)),
+        }
     }
 }
 
@@ -165,6 +170,7 @@ impl From<Error> for io::Error {
             Error::Io(e) => e.kind(),
             Error::Timeout(_) => io::ErrorKind::TimedOut,
             Error::Closed(_) => io::ErrorKind::NotConnected,
+            Error::Misuse(Misuse::Utf8) => io::ErrorKind::InvalidData,
             Error::Uri(_) | Error::Misuse(_) => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::InvalidData,
         };
@@ -259,6 +265,8 @@ pub enum Misuse {
     Response,
     /// A callback panicked; its connection was failed with 1011.
     Panic,
+    /// Text that is not UTF-8, given to a [`MessageWriter`](crate::MessageWriter) (RFC 6455 section 8.1).
+    Utf8,
     /// A value of the configuration that cannot work, such as a queue of 0 messages.
     Config(&'static str),
 }
@@ -271,6 +279,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
     Misuse::Response => "misuse.response", "a response that does not fit the request";
     Misuse::Panic => "misuse.panic", "a callback panicked";
+    Misuse::Utf8 => "misuse.utf8", "text that is not UTF-8";
     Misuse::Config(what) => "misuse.config", "{what}";
 });
 

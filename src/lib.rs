@@ -129,8 +129,8 @@
 //!
 //! Compression (permessage-deflate), proxies, redirects, `ws+unix` addresses (but see
 //! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
-//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages sent
-//! or received in pieces, looking at a queued message without taking it, policies other than
+//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages
+//! received in pieces, looking at a queued message without taking it, policies other than
 //! back-pressure for a full queue, broadcasting, and rustls.
 
 mod client;
@@ -142,6 +142,7 @@ mod error;
 mod handle;
 mod handshake;
 mod message;
+mod message_writer;
 mod net;
 mod protocol;
 mod queue;
@@ -160,7 +161,8 @@ pub use error::{
     TlsError, TryRecvError, UriError,
 };
 pub use handshake::HandshakeError;
-pub use message::{Message, Text};
+pub use message::{Message, MessageKind, Text};
+pub use message_writer::MessageWriter;
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
 #[cfg(feature = "stream")]

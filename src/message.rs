@@ -25,7 +25,33 @@ pub enum Message {
     Binary(Bytes),
 }
 
+/// Which of the two a data message is (RFC 6455 section 5.6).
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Message, MessageKind};
+///
+/// assert_eq!(Message::from("hello").kind(), MessageKind::Text);
+/// assert_eq!(Message::from(vec![1, 2, 3]).kind(), MessageKind::Binary);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// UTF-8 text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
 impl Message {
+    /// Whether the message is text or binary.
+    pub fn kind(&self) -> MessageKind {
+        match self {
+            Message::Text(_) => MessageKind::Text,
+            Message::Binary(_) => MessageKind::Binary,
+        }
+    }
+
     /// The length of the payload, in bytes.
     pub fn len(&self) -> usize {
         self.as_bytes().len()
@@ -79,8 +105,7 @@ impl Message {
 impl fmt::Debug for Message {
     /// Shows the kind and the length, never the payload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_text() { "Text" } else { "Binary" };
-        write!(f, "{kind}({} bytes)", self.len())
+        write!(f, "{:?}({} bytes)", self.kind(), self.len())
     }
 }
 

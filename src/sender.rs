@@ -4,7 +4,8 @@ use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::connection::{Connection, Flush};
 use crate::error::{Error, SendError};
 use crate::handle::Handle;
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
+use crate::message_writer::MessageWriter;
 use std::sync::Arc;
 
 /// Sends messages, from any thread at any time, whatever receivers do. Cloning is cheap.
@@ -151,6 +152,42 @@ impl Sender {
             error,
             message: None,
         })
+    }
+
+    /// Begins a message whose bytes come piece by piece: what is written to the [`MessageWriter`] goes out
+    /// in fragments (RFC 6455 section 5.4), and [`MessageWriter::finish`] ends the message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] once the closing handshake has begun, [`Error::Timeout`] when another message is
+    /// still being sent in fragments after [`Timeouts::send`](crate::Timeouts::send), else what ended
+    /// the connection.
+    ///
+    /// # Blocking
+    ///
+    /// While another message is being sent in fragments, until the send timeout: for ever, if there is
+    /// none and this thread has the [`MessageWriter`] of that message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use wsync::MessageKind;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// let mut writer = sender.send_streaming(MessageKind::Text)?;
+    /// for n in 1..=3 {
+    ///     writeln!(writer, "line {n}")?;
+    /// }
+    /// writer.finish()?;
+    /// assert_eq!(receiver.recv()?.as_text(), Some("line 1\nline 2\nline 3\n"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send_streaming(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
+        self.connection().fragments(kind).map(MessageWriter::new)
     }
 
     /// Sends a ping (RFC 6455 section 5.5.2).

@@ -7,7 +7,8 @@ use crate::error::{
     Error, Misuse, RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError,
 };
 use crate::handle::Handle;
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
+use crate::message_writer::MessageWriter;
 use crate::queue::QueueView;
 use crate::receiver::{IntoIter, Iter, MessageReader, Receiver, Stop, TryIter};
 use crate::sender::Sender;
@@ -168,6 +169,19 @@ impl WebSocket {
         messages: impl IntoIterator<Item = M>,
     ) -> Result<(), SendError> {
         self.sender.send_all(messages)
+    }
+
+    /// Begins a message that is written piece by piece: [`Sender::send_streaming`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_streaming`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send_streaming`].
+    pub fn send_streaming(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
+        self.sender.send_streaming(kind)
     }
 
     /// Sends a ping: [`Sender::ping`].

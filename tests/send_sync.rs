@@ -2,8 +2,8 @@
 
 use wsync::{
     Accept, ClientBuilder, CloseFrame, Closed, Config, Error, HandshakeError, Incoming, Message,
-    Receiver, RecvError, RecvTimeoutError, SendError, Sender, Server, ServerBuilder, Text,
-    TlsConfig, TlsError, TryRecvError, Upgrade, WebSocket,
+    MessageKind, MessageWriter, Receiver, RecvError, RecvTimeoutError, SendError, Sender, Server,
+    ServerBuilder, Text, TlsConfig, TlsError, TryRecvError, Upgrade, WebSocket,
 };
 
 const fn crosses_threads<T: Send + Sync + 'static>() {}
@@ -21,6 +21,8 @@ const _: () = {
     crosses_threads::<TlsConfig>();
     crosses_threads::<Config>();
     crosses_threads::<Message>();
+    crosses_threads::<MessageKind>();
+    crosses_threads::<MessageWriter<'static>>();
     crosses_threads::<Text>();
     crosses_threads::<CloseFrame>();
     crosses_threads::<Closed>();

@@ -4,48 +4,16 @@
 
 mod common;
 
-use common::faulty::{Faults, Faulty};
+use common::faulty::{Faults, Open, open, open_with};
 use common::peer::{self, CLOSE, FIN, Peer, TEXT};
-use common::{LATE, Scheme, client_builder, eventually, once_within, pattern};
+use common::{LATE, Scheme, eventually, once_within, pattern};
 use common::{patient, spawn, watchdog};
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Config, Error, RecvError, Timeout, WebSocket};
-
-/// A client over a faulty stream, without faults as yet, and the peer at the other end.
-struct Open {
-    ws: WebSocket,
-    peer: Peer,
-    faults: Arc<Faults>,
-}
-
-fn open(scheme: Scheme, config: Config) -> Open {
-    open_with(scheme, config, |_| {})
-}
-
-fn open_with(scheme: Scheme, config: Config, prepare: impl FnOnce(&Faults)) -> Open {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    let peer = spawn(move || {
-        let mut peer = Peer::accept(&listener, scheme);
-        let request = peer.read_head();
-        peer.bytes(&peer::response_to(&request));
-        peer
-    });
-    let faults = Arc::new(Faults::default());
-    prepare(&faults);
-    let transport = Faulty::new(TcpStream::connect(addr).unwrap(), Arc::clone(&faults));
-    let builder = client_builder(scheme, addr.port()).config(config);
-    Open {
-        ws: builder.connect_over(transport).unwrap(),
-        peer: peer.within(LATE, "the peer's handshake"),
-        faults,
-    }
-}
 
 fn echo(peer: &mut Peer) {
     loop {

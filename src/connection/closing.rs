@@ -40,6 +40,7 @@ impl Connection {
         let now = Instant::now();
         let timeout = self.config.timeouts.close;
         self.lock_send().close(frame, now, timeout);
+        self.turn.notify_all();
         self.queue.release();
         if self.write_without_waiting() {
             // The reader does not know of it, and may sleep until the peer says something.

@@ -4,6 +4,7 @@
 //! thread holds two of them, and none is held across a system call, a wait or user code.
 
 mod closing;
+mod fragments;
 mod intake;
 mod job;
 mod outlet;
@@ -18,6 +19,7 @@ use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
+pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
 pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused};

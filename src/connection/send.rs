@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-type Path<'a> = MutexGuard<'a, SendPath>;
+pub(super) type Path<'a> = MutexGuard<'a, SendPath>;
 
 /// How long a reader may go on after a write failed: what came before is still delivered.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -35,17 +35,17 @@ pub(super) enum Patience {
 }
 
 /// A deadline that is looked up when the first wait needs it.
-struct Deadline {
+pub(super) struct Deadline {
     timeout: Option<Duration>,
     at: Option<Instant>,
 }
 
 impl Deadline {
-    fn new(timeout: Option<Duration>) -> Self {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
         Deadline { timeout, at: None }
     }
 
-    fn get(&mut self) -> Option<Instant> {
+    pub(super) fn get(&mut self) -> Option<Instant> {
         if self.at.is_none() {
             self.at = deadline(Instant::now(), self.timeout);
         }
@@ -62,9 +62,9 @@ struct Own {
 }
 
 /// A write that failed, and whether bytes of the caller's own had left by then.
-struct Failed {
-    error: Error,
-    torn: bool,
+pub(super) struct Failed {
+    pub(super) error: Error,
+    pub(super) torn: bool,
 }
 
 impl Connection {
@@ -131,68 +131,9 @@ impl Connection {
         self.append(path, flush, &mut deadline, append).map(drop)
     }
 
-    /// Sends the message in fragments, and lets go between them.
-    fn send_fragments(&self, message: &Message, size: usize, flush: Flush) -> Result<(), Failed> {
-        let mut deadline = Deadline::new(self.config.timeouts.send);
-        let mut path = self.wait_for_turn(self.lock_send(), true, &mut deadline)?;
-        path.fragmenting = true;
-        let payload = message.to_bytes();
-        let count = payload.len().div_ceil(size);
-        let mut result = Ok(path);
-        for n in 0..count {
-            let piece = payload.slice(n * size..payload.len().min((n + 1) * size));
-            result = result
-                .and_then(|path| self.wait_for_turn(path, false, &mut deadline))
-                .and_then(|path| {
-                    self.append(path, flush, &mut deadline, |path| {
-                        path.outbound
-                            .fragment(message.is_text(), n == 0, n + 1 == count, &piece);
-                    })
-                })
-                .map_err(|failed| self.tear(failed, n > 0));
-            if result.is_err() {
-                break;
-            }
-        }
-        self.lock_if(result, |path| {
-            path.fragmenting = false;
-            self.turn.notify_all();
-        })
-    }
-
-    /// Runs `then` under the lock, whether `result` still holds it or not.
-    fn lock_if(
-        &self,
-        result: Result<Path<'_>, Failed>,
-        then: impl FnOnce(&mut SendPath),
-    ) -> Result<(), Failed> {
-        match result {
-            Ok(mut path) => {
-                then(&mut path);
-                Ok(())
-            }
-            Err(failed) => {
-                then(&mut self.lock_send());
-                Err(failed)
-            }
-        }
-    }
-
-    /// After its first fragment, a message that cannot go on ends the connection.
-    fn tear(&self, failed: Failed, begun: bool) -> Failed {
-        if begun && !failed.torn && !matches!(failed.error, Error::Closed(_)) {
-            self.lock_send().fail(failed.error.clone());
-            let _ = self.transport.shutdown(Shutdown::Both);
-        }
-        Failed {
-            torn: failed.torn || begun,
-            ..failed
-        }
-    }
-
     /// Waits until a frame may be appended: the outbox has room, and for data no other message is
     /// in fragments.
-    fn wait_for_turn<'a>(
+    pub(super) fn wait_for_turn<'a>(
         &'a self,
         mut path: Path<'a>,
         data: bool,
@@ -247,7 +188,7 @@ impl Connection {
     }
 
     /// Appends a frame, and becomes the writer if there is none and there is reason to write.
-    fn append<'a>(
+    pub(super) fn append<'a>(
         &'a self,
         mut path: Path<'a>,
         flush: Flush,
@@ -355,7 +296,9 @@ impl Connection {
                 Ok(Progress::Done) => job.reset(),
             }
             let over = path.dead.is_some() || !path.has_pending(self.tls.as_ref());
-            if over || path.waiting > 0 || matches!(patience, Patience::None) {
+            // After a Close frame those that wait are refused, and write nothing.
+            let wanted = path.waiting > 0 && path.outbound.is_open();
+            if over || wanted || matches!(patience, Patience::None) {
                 job.shrink();
                 return Ok(self.leave(path, job));
             }
@@ -463,7 +406,7 @@ impl Connection {
 
 impl SendPath {
     /// Why nothing may be sent, if so.
-    fn refusal(&self) -> Option<Error> {
+    pub(super) fn refusal(&self) -> Option<Error> {
         if let Some(error) = &self.dead {
             return Some(error.clone());
         }

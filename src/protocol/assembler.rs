@@ -6,7 +6,7 @@ use super::utf8::Utf8;
 use super::{Piece, PieceEnd, Sink};
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ const LARGE: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Assembler {
     limits: Limits,
-    kind: Option<Kind>,
+    kind: Option<MessageKind>,
     /// The payload so far, and behind `filled` perhaps space that was lent for more.
     buffer: Vec<u8>,
     filled: usize,
@@ -40,12 +40,6 @@ pub(super) struct Assembler {
     streamed: Option<usize>,
     /// Its next piece is the first.
     first: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
 }
 
 impl Assembler {
@@ -155,7 +149,7 @@ impl Assembler {
             return Ok(wants_more);
         }
         let payload = self.take_payload();
-        let kind = self.kind.take().unwrap_or(Kind::Binary);
+        let kind = self.kind.take().unwrap_or(MessageKind::Binary);
         Ok(sink.push(message(kind, payload)?))
     }
 
@@ -176,7 +170,7 @@ impl Assembler {
     fn push_piece(&mut self, end: PieceEnd, sink: &mut impl Sink) -> bool {
         self.streamed = Some(self.total());
         sink.push_piece(Piece {
-            text: self.kind == Some(Kind::Text),
+            text: self.kind == Some(MessageKind::Text),
             first: std::mem::take(&mut self.first),
             end,
             payload: self.take_payload(),
@@ -215,19 +209,19 @@ impl Assembler {
     fn accept(&mut self, n: usize) -> Result<(), Error> {
         let start = self.filled;
         self.filled += n;
-        if self.kind == Some(Kind::Text) {
+        if self.kind == Some(MessageKind::Text) {
             self.utf8.receive(&self.buffer[start..self.filled])?;
         }
         Ok(())
     }
 
-    fn judge_order(&self, opcode: Data) -> Result<Kind, ProtocolError> {
+    fn judge_order(&self, opcode: Data) -> Result<MessageKind, ProtocolError> {
         match (opcode, self.kind) {
             (Data::Continue, Some(kind)) => Ok(kind),
             (Data::Continue, None) => Err(ProtocolError::UnexpectedContinuation),
             (_, Some(_)) => Err(ProtocolError::ExpectedContinuation),
-            (Data::Text, None) => Ok(Kind::Text),
-            (_, None) => Ok(Kind::Binary),
+            (Data::Text, None) => Ok(MessageKind::Text),
+            (_, None) => Ok(MessageKind::Binary),
         }
     }
 
@@ -268,10 +262,10 @@ impl Assembler {
     }
 }
 
-fn message(kind: Kind, payload: Bytes) -> Result<Message, Error> {
+fn message(kind: MessageKind, payload: Bytes) -> Result<Message, Error> {
     Ok(match kind {
-        Kind::Text => Message::Text(text(payload)?),
-        Kind::Binary => Message::Binary(payload),
+        MessageKind::Text => Message::Text(text(payload)?),
+        MessageKind::Binary => Message::Binary(payload),
     })
 }
 

@@ -19,8 +19,9 @@ mod tests;
 pub(crate) use frame::MAX_CONTROL;
 pub(crate) use frames::Frames;
 pub(crate) use inbound::{Inbound, LARGE, Sink, Step};
-pub(crate) use outbound::Outbound;
+pub(crate) use outbound::{Fragment, Outbound};
 pub(crate) use piece::{Piece, PieceEnd};
+pub(crate) use utf8::Utf8;
 
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::frame::{self, Control, Data, OpCode};
 use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
-use crate::message::Message;
+use crate::message::{Message, MessageKind};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,25 @@ pub(crate) struct Outbound {
     closed: Closed,
     /// When the closing handshake has to be over.
     deadline: Option<Instant>,
+}
+
+/// A piece of a message (RFC 6455 section 5.4), or all of it.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    pub(crate) kind: MessageKind,
+    pub(crate) first: bool,
+    pub(crate) last: bool,
+    pub(crate) payload: Bytes,
+}
+
+impl Fragment {
+    fn opcode(&self) -> OpCode {
+        OpCode::Data(match (self.first, self.kind) {
+            (false, _) => Data::Continue,
+            (true, MessageKind::Text) => Data::Text,
+            (true, MessageKind::Binary) => Data::Binary,
+        })
+    }
 }
 
 impl Outbound {
@@ -67,17 +86,19 @@ impl Outbound {
 
     /// Appends a message in one frame.
     pub(crate) fn message(&mut self, message: &Message) {
-        self.fragment(message.is_text(), true, true, &message.to_bytes());
+        self.fragment(&Fragment {
+            kind: message.kind(),
+            first: true,
+            last: true,
+            payload: message.to_bytes(),
+        });
     }
 
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
     /// frames may go.
-    pub(crate) fn fragment(&mut self, text: bool, first: bool, last: bool, payload: &Bytes) {
-        let opcode = OpCode::Data(match (first, text) {
-            (false, _) => Data::Continue,
-            (true, true) => Data::Text,
-            (true, false) => Data::Binary,
-        });
+    pub(crate) fn fragment(&mut self, fragment: &Fragment) {
+        let Fragment { last, payload, .. } = fragment;
+        let (last, opcode) = (*last, fragment.opcode());
         self.messages += usize::from(last);
         if self.role == Role::Server && payload.len() >= APART {
             let header = |out: &mut _| frame::append_header(out, opcode, last, None, payload.len());

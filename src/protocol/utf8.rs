@@ -3,15 +3,15 @@
 use crate::error::ProtocolError;
 
 /// A check that goes on from piece to piece.
-#[derive(Debug, Default)]
-pub(super) struct Utf8 {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Utf8 {
     /// The begin of a character whose end has not come.
     begun: [u8; 4],
     length: usize,
 }
 
 impl Utf8 {
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<(), ProtocolError> {
         let rest = self.complete(bytes)?;
         let Err(error) = std::str::from_utf8(rest) else {
             return Ok(());
@@ -26,7 +26,7 @@ impl Utf8 {
     }
 
     /// Whether the text may end here.
-    pub(super) fn finish(&self) -> Result<(), ProtocolError> {
+    pub(crate) fn finish(&self) -> Result<(), ProtocolError> {
         if self.length == 0 {
             Ok(())
         } else {

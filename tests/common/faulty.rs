@@ -1,12 +1,13 @@
 //! A stream that does all that a stream may do.
 
-use super::{eventually, numbers};
+use super::peer::{Peer, response_to};
+use super::{LATE, Scheme, client_builder, eventually, numbers, spawn};
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use wsync::{Interest, Ready, Transport};
+use wsync::{Config, Interest, Ready, Transport, WebSocket};
 
 /// What goes wrong, or is done in another way than usual. All of it can be changed while it is used.
 #[derive(Default)]
@@ -36,6 +37,37 @@ impl Faults {
         eventually("somebody who waits for room", || {
             self.waits_for_room.load(Ordering::SeqCst) > 0
         });
+    }
+}
+
+/// A client over a faulty stream, without faults as yet, and the peer at the other end.
+pub(crate) struct Open {
+    pub(crate) ws: WebSocket,
+    pub(crate) peer: Peer,
+    pub(crate) faults: Arc<Faults>,
+}
+
+pub(crate) fn open(scheme: Scheme, config: Config) -> Open {
+    open_with(scheme, config, |_| {})
+}
+
+pub(crate) fn open_with(scheme: Scheme, config: Config, prepare: impl FnOnce(&Faults)) -> Open {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let peer = spawn(move || {
+        let mut peer = Peer::accept(&listener, scheme);
+        let request = peer.read_head();
+        peer.bytes(&response_to(&request));
+        peer
+    });
+    let faults = Arc::new(Faults::default());
+    prepare(&faults);
+    let transport = Faulty::new(TcpStream::connect(addr).unwrap(), Arc::clone(&faults));
+    let builder = client_builder(scheme, addr.port()).config(config);
+    Open {
+        ws: builder.connect_over(transport).unwrap(),
+        peer: peer.within(LATE, "the peer's handshake"),
+        faults,
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
-use wsync::{Config, WebSocket};
+use wsync::{Config, MessageKind, MessageWriter, WebSocket};
 
 pub(crate) const CONTINUATION: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
@@ -60,6 +60,14 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    pub(crate) fn new(fin: bool, opcode: u8, payload: impl AsRef<[u8]>) -> Self {
+        Frame {
+            fin,
+            opcode,
+            payload: payload.as_ref().to_vec(),
+        }
+    }
+
     /// The code of a Close frame.
     pub(crate) fn code(&self) -> Option<u16> {
         assert_eq!(self.opcode, CLOSE, "{self:?}");
@@ -185,6 +193,15 @@ impl Peer {
         })
     }
 
+    /// The same stream in the hands of tungstenite, which reads what comes as it understands it.
+    pub(crate) fn into_tungstenite(self) -> tungstenite::WebSocket<impl Read + Write + Send> {
+        let role = match self.masks {
+            true => tungstenite::protocol::Role::Client,
+            false => tungstenite::protocol::Role::Server,
+        };
+        tungstenite::WebSocket::from_raw_socket(self.stream, role, None)
+    }
+
     /// Whether its frames have to be masked.
     pub(crate) fn masks(&self) -> bool {
         self.masks
@@ -267,6 +284,28 @@ impl Peer {
             opcode: head[0] & 0xf,
             payload,
         })
+    }
+
+    /// A message whose frames do not mix with others.
+    pub(crate) fn read_message(&mut self) -> Vec<u8> {
+        let mut frame = self.read();
+        assert_ne!(frame.opcode, CONTINUATION);
+        let mut payload = frame.payload;
+        while !frame.fin {
+            frame = self.read();
+            assert_eq!(frame.opcode, CONTINUATION);
+            payload.append(&mut frame.payload);
+        }
+        payload
+    }
+
+    /// A writer whose first fragment, "a", has come.
+    pub(crate) fn begin<'a>(&mut self, ws: &'a WebSocket) -> MessageWriter<'a> {
+        let mut writer = ws.send_streaming(MessageKind::Text).unwrap();
+        writer.write_all(b"a").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(self.read(), Frame::new(false, TEXT, "a"));
+        writer
     }
 
     /// The code of the Close frame, behind whatever comes before it.

@@ -91,7 +91,7 @@ fn a_message_in_progress_ends_with_the_close_frame_of_its_sender() {
     for_each_link(|mut link| {
         link.client
             .outbound
-            .fragment(true, true, false, &Bytes::from_static(b"half a mess"));
+            .fragment(&fragment(MessageKind::Text, true, false, b"half a mess"));
         link.close_client(CloseCode::NORMAL);
         link.run();
         assert_eq!(
@@ -109,12 +109,12 @@ fn a_message_in_progress_may_be_completed_after_the_close_frame_of_its_receiver(
     for_each_link(|mut link| {
         link.client
             .outbound
-            .fragment(true, true, false, &Bytes::from_static(b"half"));
+            .fragment(&fragment(MessageKind::Text, true, false, b"half"));
         link.run();
         link.close_server(CloseCode::NORMAL);
         link.client
             .outbound
-            .fragment(true, false, true, &Bytes::from_static(b" done"));
+            .fragment(&fragment(MessageKind::Text, false, true, b" done"));
         link.run();
         assert_eq!(
             link.closed(),

@@ -259,27 +259,27 @@ fn the_message_deadline_counts_from_the_first_frame() {
     assert_eq!(deadline(&link), None, "none is in progress");
     link.client
         .outbound
-        .fragment(false, true, false, &Bytes::from_static(b"1"));
+        .fragment(&fragment(MessageKind::Binary, true, false, b"1"));
     link.run();
     let expected = Some(link.now + MESSAGE_TIMEOUT);
     assert_eq!(deadline(&link), expected);
-    for fragment in [&b"2"[..], b"", b"4"] {
+    for payload in [&b"2"[..], b"", b"4"] {
         link.now += Duration::from_secs(9);
         link.client.outbound.ping(b"");
         link.client
             .outbound
-            .fragment(false, false, false, &Bytes::from_static(fragment));
+            .fragment(&fragment(MessageKind::Binary, false, false, payload));
         link.run();
         assert_eq!(deadline(&link), expected, "later frames do not move it");
     }
     link.client
         .outbound
-        .fragment(false, false, true, &Bytes::from_static(b"5"));
+        .fragment(&fragment(MessageKind::Binary, false, true, b"5"));
     link.run();
     assert_eq!(deadline(&link), None, "the message has come");
     link.client
         .outbound
-        .fragment(true, true, false, &Bytes::from_static(b""));
+        .fragment(&fragment(MessageKind::Text, true, false, b""));
     link.run();
     assert_eq!(
         deadline(&link),

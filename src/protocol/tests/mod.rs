@@ -9,13 +9,22 @@ mod refusals;
 mod streams;
 mod transcripts;
 
-use super::{Frames, Inbound, LARGE, Outbound, Piece, Role, Sink, Step};
+use super::{Fragment, Frames, Inbound, LARGE, Outbound, Piece, Role, Sink, Step};
 use crate::close::CloseFrame;
 use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
-use crate::message::Message;
+use crate::message::{Message, MessageKind};
 use bytes::Bytes;
 use std::time::Instant;
+
+fn fragment(kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Fragment {
+    Fragment {
+        kind,
+        first,
+        last,
+        payload: Bytes::copy_from_slice(payload),
+    }
+}
 
 /// What came, one thing at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,8 +14,8 @@ fn encode(outbound: &mut Outbound, step: &Step) {
         match last {
             0 => outbound.message(&step.message),
             _ => {
-                let payload = Bytes::copy_from_slice(fragment);
-                outbound.fragment(step.message.is_text(), i == 0, i == last, &payload);
+                let kind = step.message.kind();
+                outbound.fragment(&super::fragment(kind, i == 0, i == last, fragment));
             }
         }
         let rest = if i == last { usize::MAX } else { 1 };
@@ -172,7 +172,7 @@ fn a_client_masks_every_frame_and_a_server_none() {
         outbound.message(&Message::from("a"));
         outbound.ping(b"b");
         outbound.pong(b"c");
-        outbound.fragment(false, true, false, &Bytes::from_static(b"d"));
+        outbound.fragment(&fragment(MessageKind::Binary, true, false, b"d"));
         outbound.close(CloseFrame::no_status(), Instant::now(), None);
         let bytes = take(&mut outbound);
         let header = if role == Role::Client { 6 } else { 2 };
