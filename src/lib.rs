@@ -56,22 +56,64 @@
 //!
 //! # The queue
 //!
-//! [`Receiver::recv`] waits for a message, [`Receiver::recv_timeout`] and
-//! [`Receiver::recv_deadline`] within a bound, [`Receiver::try_recv`] not at all;
-//! [`Receiver::iter`] goes on until the connection ends. Several threads may receive: each message
-//! goes to one of them. [`Receiver::len`] and [`Receiver::bytes`] tell what waits, without taking
-//! it. Messages that came before the connection ended, for whatever reason, are delivered before
-//! its end is.
+//! | to take | |
+//! |---|---|
+//! | one message | [`recv`], within a bound [`recv_timeout`] and [`recv_deadline`], without waiting [`try_recv`] |
+//! | until something else says stop | [`recv_or`] |
+//! | all, until the connection ends | [`iter`]; only what is there: [`try_iter`] |
+//! | several at once | [`recv_batch`], [`drain`] |
+//! | only the newest, or none | [`recv_latest`], [`clear`] |
+//! | a large one while it arrives | [`recv_streaming`], with [`Config::stream_above`] |
+//! | to see | [`queue`]: length, bytes, the messages themselves, ages, counts ([`QueueView`]) |
 //!
-//! # Back-pressure
+//! All of these may be called from several threads at once: each message goes to one of them, in
+//! order, and looking moves nothing. Messages that came before the connection ended, for whatever
+//! reason, are delivered before its end is.
 //!
-//! The queue is bounded in messages and in bytes ([`QueueConfig`]). At either bound the reader
-//! stops reading, until a quarter is left; TCP then slows the peer down. Pings behind those
-//! messages are not answered meanwhile, for they have not been read. A sender feels the peer in the
-//! same way: [`Sender::send`] waits while the buffers of the system and the outbox
-//! ([`Limits::outbox`]) are full, at most for [`Timeouts::send`]. Neither waits for the other: two
-//! peers that both send without receiving wait for room or a timeout, and their readers read on up
-//! to the bounds of their queues.
+//! There are other ways out of the queue, chosen before the connection opens or in place of the
+//! receiver: [`ClientBuilder::on_message`] and [`Upgrade::on_message`] call a function on the reader
+//! thread; [`ClientBuilder::deliver_to`] and [`Upgrade::deliver_to`] put the messages of many
+//! connections into one channel, for one thread and `crossbeam_channel::select!`; and with the
+//! feature `stream`, `Receiver::into_stream` makes a `futures_core::Stream` for any executor.
+//!
+//! [`recv`]: Receiver::recv
+//! [`recv_timeout`]: Receiver::recv_timeout
+//! [`recv_deadline`]: Receiver::recv_deadline
+//! [`try_recv`]: Receiver::try_recv
+//! [`recv_or`]: Receiver::recv_or
+//! [`iter`]: Receiver::iter
+//! [`try_iter`]: Receiver::try_iter
+//! [`recv_batch`]: Receiver::recv_batch
+//! [`drain`]: Receiver::drain
+//! [`recv_latest`]: Receiver::recv_latest
+//! [`clear`]: Receiver::clear
+//! [`recv_streaming`]: Receiver::recv_streaming
+//! [`queue`]: Receiver::queue
+//!
+//! # Back-pressure and overflow
+//!
+//! The queue is bounded in messages and in bytes ([`QueueConfig`]), and never holds more than one
+//! message beyond. What happens at the bounds is the [`Overflow`] policy; bounds and policy can be
+//! changed at any time ([`Receiver::configure_queue`]).
+//!
+//! With [`Overflow::Block`], the default, the reader stops reading until the low mark; TCP then slows
+//! the peer down. Pings behind those messages are not answered meanwhile, for they have not been
+//! read: a peer that gives up after some seconds without a pong needs an application that takes its
+//! messages in that time, or another policy. With the others the reader always reads: what finds no
+//! room, or what is oldest, is dropped and counted, and control frames are answered whatever the
+//! application does.
+//!
+//! A sender feels the peer in the same way: [`Sender::send`] waits while the buffers of the system
+//! and the outbox ([`Limits::outbox`]) are full, at most for [`Timeouts::send`]. Neither waits for the
+//! other: two peers that both send without receiving wait for room or a timeout, and their readers
+//! read on up to the bounds of their queues.
+//!
+//! # Sending in pieces
+//!
+//! [`Sender::send_streaming`] gives a [`MessageWriter`], an `io::Write` whose bytes go out as
+//! fragments of one message. Pings and Close frames go between them; other messages wait for its end.
+//! A writer that is dropped after its first fragment fails the connection with 1011, since RFC 6455
+//! knows no other way to give a begun message up.
 //!
 //! # Closing
 //!
@@ -83,7 +125,8 @@
 //!
 //! A connection is *failed* when the peer breaks the protocol: 1002, or 1007 for text that is not
 //! UTF-8, 1009 for a message above [`Limits::message`], 1008 for one that takes longer than
-//! [`Timeouts::message`].
+//! [`Timeouts::message`]; with [`Overflow::Close`] also when the queue is full, and with 1011 when a
+//! callback panics.
 //!
 //! # Errors
 //!
@@ -93,7 +136,8 @@
 //! no error: an iteration just ends, and [`Receiver::closed`] tells how. An abnormal one is its
 //! last item. Where a call needs an open connection and there is none, [`Error::Closed`] says so.
 //! [`SendError`] hands the message back if none of it has left; the errors of the queue
-//! ([`RecvError`], [`TryRecvError`], [`RecvTimeoutError`]) turn into [`Error`] with `?`.
+//! ([`RecvError`], [`TryRecvError`], [`RecvTimeoutError`], [`RecvOrError`]) turn into [`Error`] with
+//! `?`.
 //!
 //! # Features and TLS
 //!
@@ -102,6 +146,7 @@
 //! | `native-tls` | yes | `wss` by the TLS of the platform | on Linux OpenSSL's headers and pkg-config |
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
 //! | `deflate` | yes | nothing yet: the name is reserved | |
+//! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
 //! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
@@ -129,9 +174,7 @@
 //!
 //! Compression (permessage-deflate), proxies, redirects, `ws+unix` addresses (but see
 //! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
-//! way to see pongs, callbacks, `futures` streams, `select` over several connections, messages
-//! received in pieces, looking at a queued message without taking it, policies other than
-//! back-pressure for a full queue, broadcasting, and rustls.
+//! way to see pongs, broadcasting, and rustls.
 
 mod client;
 mod close;

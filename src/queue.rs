@@ -27,6 +27,7 @@ use bounds::Bounds;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use front::Front;
 use item::{Batch, Weight};
+use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -81,7 +82,6 @@ pub(crate) fn queue(config: &QueueConfig, diverted: bool) -> (Producer, Arc<Queu
 }
 
 /// What consumers share.
-#[derive(Debug)]
 pub(crate) struct Queue {
     receiver: Receiver<Batch>,
     front: Mutex<Front>,
@@ -122,6 +122,16 @@ struct Pauses {
     total: Duration,
     /// The pause that goes on.
     since: Option<Instant>,
+}
+
+impl fmt::Debug for Queue {
+    /// How much waits, and nothing of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("len", &self.len())
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Queue {

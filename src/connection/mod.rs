@@ -25,6 +25,7 @@ use job::Job;
 pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
+use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
@@ -32,7 +33,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 pub(crate) const STACK: usize = 128 << 10;
 
 /// A connection after its opening handshake.
-#[derive(Debug)]
 pub(crate) struct Connection {
     /// For whoever has to come back to it later.
     myself: Weak<Connection>,
@@ -54,18 +54,24 @@ pub(crate) struct Connection {
     end_came: Condvar,
 }
 
+impl fmt::Debug for Connection {
+    /// Nothing of what was sent or received.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("peer", &self.transport.peer_addr())
+            .field("queue", &self.queue)
+            .field("end", &self.end.get())
+            .finish_non_exhaustive()
+    }
+}
+
 /// TLS over memory: the reader decrypts, the writer encrypts, each under the lock for no longer
 /// than that takes.
 pub(super) struct Tls {
     session: Mutex<Box<dyn TlsSession>>,
     /// The session has bytes for the peer that no send asked for: an alert, a key update.
     has_output: AtomicBool,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").finish_non_exhaustive()
-    }
 }
 
 /// What senders share. One of them at a time is the writer: it alone has the job, and it writes

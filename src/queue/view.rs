@@ -6,7 +6,6 @@ use super::item::Item;
 use crate::config::QueueConfig;
 use crate::error::Misuse;
 use crate::message::Message;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,7 @@ use std::time::{Duration, Instant};
 /// }
 /// # Ok::<(), wsync::Error>(())
 /// ```
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct QueueView {
     queue: Arc<Queue>,
 }
@@ -149,15 +148,6 @@ impl QueueView {
     /// What went through the queue since the connection opened.
     pub fn stats(&self) -> QueueStats {
         self.queue.stats()
-    }
-}
-
-impl fmt::Debug for QueueView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueView")
-            .field("len", &self.len())
-            .field("bytes", &self.bytes())
-            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@ use super::Receiver;
 use crate::error::{Error, RecvError, Timeout};
 use crate::queue::{Begun, Empty, Next};
 use bytes::Bytes;
+use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::time::{Duration, Instant};
 
@@ -58,7 +59,6 @@ impl Receiver {
 ///
 /// Dropped before the end of the message, it skips the rest of this message, and counts its bytes as
 /// dropped.
-#[derive(Debug)]
 pub struct MessageReader<'a> {
     receiver: &'a Receiver,
     text: bool,
@@ -131,6 +131,16 @@ impl<'a> MessageReader<'a> {
             Next::Last(piece) => (piece, Progress::Whole),
             Next::Torn => (Bytes::new(), Progress::Failed { told: false }),
         };
+    }
+}
+
+impl fmt::Debug for MessageReader<'_> {
+    /// Nothing of the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageReader")
+            .field("is_text", &self.text)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 
