@@ -200,11 +200,14 @@ impl ClientBuilder {
     /// Calls `handler` with each message, on the reader thread. Receive calls on the handle then only
     /// tell of the end.
     ///
-    /// What the handler sends is written when all that one read brought has been handled, or when
-    /// another thread writes. Its sends do not wait unless the outbox holds
-    /// [`QueueConfig::bytes`](crate::QueueConfig::bytes) more than its limit, a flush in it writes what
-    /// the system takes, and a close in it does not wait either. Nothing is read and no ping answered
-    /// while it runs. If it panics its connection is failed with 1011.
+    /// What the handler sends on its connection is written when all that one read brought has been
+    /// handled, or when another thread writes. These sends do not wait, unless the outbox holds
+    /// [`QueueConfig::bytes`](crate::QueueConfig::bytes) more than its limit, or another thread is
+    /// sending a message in fragments; `flush` writes what the system takes, and `close` returns at
+    /// once, with what is known by then. Sends on other connections wait as ever.
+    ///
+    /// Nothing is read and no ping answered while the handler runs, so it must not wait for its own
+    /// connection in any other way. If it panics, the connection is failed with 1011.
     ///
     /// # Examples
     ///

@@ -135,7 +135,8 @@ impl Producer {
     /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
     pub(crate) fn wait_for_consumer(&self, deadline: Instant) {
         self.pause(Some(deadline), |queue| {
-            queue.len() == 0 && queue.waiting.load(Ordering::SeqCst) > 0
+            let wanted = queue.is_diverted() || queue.waiting.load(Ordering::SeqCst) > 0;
+            queue.len() == 0 && wanted
         });
     }
 
