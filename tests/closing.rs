@@ -52,7 +52,7 @@ fn ended(received: Option<CloseFrame>, sent: Option<CloseFrame>, first: Initiato
 /// A receive call that blocks, and what it returns when the connection is closed with 1000.
 type Blocking = fn(&WebSocket);
 
-const BLOCKING: [(&str, Blocking); 4] = [
+const BLOCKING: [(&str, Blocking); 8] = [
     ("recv", |ws| {
         assert!(matches!(ws.recv(), Err(RecvError(Error::Closed(_)))));
     }),
@@ -71,6 +71,27 @@ const BLOCKING: [(&str, Blocking); 4] = [
         ));
     }),
     ("iter", |ws| assert!(ws.iter().next().is_none())),
+    ("recv_batch", |ws| {
+        let result = ws.recv_batch(10, 6 * LATE);
+        assert!(matches!(
+            result,
+            Err(RecvTimeoutError::Closed(Error::Closed(_)))
+        ));
+    }),
+    ("recv_latest", |ws| {
+        assert!(matches!(ws.recv_latest(), Err(RecvError(Error::Closed(_)))));
+    }),
+    ("recv_or", |ws| {
+        let result = ws.recv_or(&wsync::CancelToken::new());
+        assert!(matches!(
+            result,
+            Err(wsync::RecvOrError::Closed(Error::Closed(_)))
+        ));
+    }),
+    ("recv_streaming", |ws| {
+        let result = ws.recv_streaming();
+        assert!(matches!(result, Err(RecvError(Error::Closed(_)))));
+    }),
 ];
 
 #[test]

@@ -155,7 +155,11 @@ impl Reader {
                 now = Instant::now();
             }
             match self.intake.next(now, &mut self.producer)? {
-                Step::More => break false,
+                Step::More => {
+                    // A large message may have come whole without a step of its own.
+                    self.check_overflow()?;
+                    break false;
+                }
                 Step::Full => self.check_overflow()?,
                 Step::Pong(_) => {}
                 Step::Ping(payload) => {

@@ -1,6 +1,6 @@
 //! The bounds of the queue, changeable while it is in use.
 
-use super::sync::{AtomicU32, AtomicUsize, Ordering};
+use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::config::{Overflow, QueueConfig};
 
 /// A [`QueueConfig`] in parts. One thread may see some of them changed and others not yet.
@@ -11,6 +11,8 @@ pub(super) struct Bounds {
     low_messages: AtomicUsize,
     low_bytes: AtomicUsize,
     overflow: AtomicU32,
+    /// The producer has not looked since they were set.
+    changed: AtomicBool,
 }
 
 /// In `overflow`, beside the code.
@@ -24,6 +26,7 @@ impl Bounds {
             low_messages: AtomicUsize::new(0),
             low_bytes: AtomicUsize::new(0),
             overflow: AtomicU32::new(0),
+            changed: AtomicBool::new(false),
         };
         bounds.set(config);
         bounds
@@ -43,6 +46,17 @@ impl Bounds {
             Overflow::Close(code) => CLOSE | u32::from(u16::from(code)),
         };
         self.overflow.store(overflow, Ordering::Relaxed);
+        self.changed.store(true, Ordering::Release);
+    }
+
+    /// Whether the producer has not looked at them as they are.
+    pub(super) fn have_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// The same, for the producer that is about to look.
+    pub(super) fn take_change(&self) -> bool {
+        self.have_changed() && self.changed.swap(false, Ordering::Acquire)
     }
 
     /// Messages and bytes.

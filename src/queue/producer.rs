@@ -48,8 +48,12 @@ impl Producer {
         self.batch.len()
     }
 
-    /// Whether the reader has to stop until there is room.
+    /// Whether the reader has to stop until there is room. A change of the bounds is in force from
+    /// here on.
     pub(crate) fn must_wait(&mut self) -> bool {
+        if self.queue.bounds.take_change() {
+            self.room = (0, 0);
+        }
         !self.has_room() && !self.queue.is_open()
     }
 
@@ -127,9 +131,11 @@ impl Producer {
         self.queue.taken.add(Weight::message(length));
     }
 
-    /// Waits until the queue is low, released, or the deadline has passed.
+    /// Waits until the queue is low, released, or has other bounds, or the deadline has passed.
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
-        self.pause(deadline, |queue| queue.is_low() || queue.is_open());
+        self.pause(deadline, |queue| {
+            queue.is_low() || queue.is_open() || queue.bounds.have_changed()
+        });
     }
 
     /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.

@@ -189,12 +189,14 @@ impl Queue {
         messages.take(n).collect()
     }
 
+    /// Takes nothing up: the reader may have the front in its hands.
     fn oldest(&self) -> Option<Instant> {
         let mut front = self.lock();
-        if front.items.is_empty() {
-            let _ = self.refill(&mut front);
+        self.gather(&mut front, 1);
+        match front.items.is_empty() {
+            false => front.came,
+            true => front.aside.front().map(|batch| batch.came),
         }
-        front.came.filter(|_| !front.items.is_empty())
     }
 
     /// Moves batches from the channel to where they can be looked at, until there are `n` items.

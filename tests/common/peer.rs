@@ -308,6 +308,25 @@ impl Peer {
         writer
     }
 
+    /// Until all that was sent so far has been taken in: what stands before a ping is queued before
+    /// the ping is answered.
+    pub(crate) fn settle(&mut self) {
+        self.frame(FIN | PING, b"settle");
+        loop {
+            let frame = self.read();
+            if frame.opcode == PONG && frame.payload == b"settle" {
+                return;
+            }
+        }
+    }
+
+    /// Numbered messages, in one write.
+    pub(crate) fn numbers(&mut self, numbers: std::ops::Range<u64>) {
+        let frames = numbers.flat_map(|n| frame(FIN | BINARY, self.masks, &n.to_be_bytes()));
+        let bytes: Vec<_> = frames.collect();
+        self.bytes(&bytes);
+    }
+
     /// The code of the Close frame, behind whatever comes before it.
     pub(crate) fn read_close(&mut self) -> Option<u16> {
         loop {
