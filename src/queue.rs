@@ -156,14 +156,19 @@ impl Queue {
 
     /// The next message, or none yet: then `task` is woken when to ask again.
     pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
+        // To clone or drop a waker is code of the application's: not under the lock.
+        let (mut task, mut before) = (Some(task.clone()), None);
         let mut front = self.lock();
         loop {
             match self.next(&mut front) {
                 Err(Empty::Now) => {}
                 result => return result,
             }
-            let added = front.register(id, task);
-            self.waiting.fetch_add(added, Ordering::SeqCst);
+            if let Some(task) = task.take() {
+                before = front.register(id, task);
+                let added = usize::from(before.is_none());
+                self.waiting.fetch_add(added, Ordering::SeqCst);
+            }
             fence(Ordering::SeqCst);
             self.wake_if_paused();
             if !self.has_more(&front, false) {
@@ -180,6 +185,7 @@ impl Queue {
     /// Wakes the task no more.
     pub(crate) fn forget_task(&self, id: u64) {
         let removed = self.lock().unregister(id);
+        let removed = usize::from(removed.is_some());
         self.waiting.fetch_sub(removed, Ordering::SeqCst);
     }
 
