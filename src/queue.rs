@@ -166,20 +166,25 @@ impl Queue {
 
     /// The next message, or none yet: then `task` is woken when to ask again.
     pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
+        // To clone or drop a waker is code of the application's: not under the lock.
+        let task = task.clone();
         let mut front = self.lock();
-        loop {
-            match self.next(&mut front) {
-                Err(Empty::Now) => {}
-                result => return result,
-            }
-            let added = front.register(id, task);
-            self.waiting.fetch_add(added, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            self.wake_if_paused();
-            if !self.has_more(&front, false) {
-                return Err(Empty::Now);
-            }
+        let mut result = self.next(&mut front);
+        if result != Err(Empty::Now) {
+            return result;
         }
+        let before = front.register(id, task);
+        self.waiting
+            .fetch_add(usize::from(before.is_none()), Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.wake_if_paused();
+        while result == Err(Empty::Now) && self.has_more(&front, false) {
+            result = self.next(&mut front);
+            self.wake_if_paused();
+        }
+        drop(front);
+        drop(before);
+        result
     }
 
     /// A number for a task.
@@ -190,6 +195,7 @@ impl Queue {
     /// Wakes the task no more.
     pub(crate) fn forget_task(&self, id: u64) {
         let removed = self.lock().unregister(id);
+        let removed = usize::from(removed.is_some());
         self.waiting.fetch_sub(removed, Ordering::SeqCst);
     }
 
@@ -223,12 +229,9 @@ impl Queue {
         let mut front = self.lock();
         let dropped = self.many(&mut front, usize::MAX).unwrap_or_default();
         self.count_dropped(&dropped);
-        let partial = front.give_up_partial();
-        if let Some(length) = partial {
-            self.dropped.add(Weight::message(length));
-        }
+        let partial = self.drop_partial(&mut front);
         drop(front);
-        dropped.len() + usize::from(partial.is_some())
+        dropped.len() + usize::from(partial)
     }
 
     /// After a burst the next one is likely to be close: gives way to the reader a few times rather
@@ -266,7 +269,14 @@ impl Queue {
                         return Ok(message);
                     }
                 }
-                None => self.refill(front)?,
+                None => match self.refill(front) {
+                    Ok(()) => {}
+                    Err(Empty::Now) => return Err(Empty::Now),
+                    Err(Empty::ForEver) => {
+                        self.drop_partial(front);
+                        return Err(Empty::ForEver);
+                    }
+                },
             }
         }
     }

@@ -20,7 +20,7 @@ impl Connection {
             return Ok(self.lock_send().outbound.closed().clone());
         }
         let deadline = self.begin_close(frame);
-        if self.wait_for_end(deadline).is_none() {
+        if !self.wait_for_end(deadline) {
             let _ = self.transport.shutdown(Shutdown::Both);
             self.wait_for_end(Some(Instant::now() + GRACE));
             return Err(Error::Timeout(Timeout::Close));
@@ -62,7 +62,8 @@ impl Connection {
         deadline
     }
 
-    fn wait_for_end(&self, deadline: Option<Instant>) -> Option<()> {
+    /// Waits until the connection has ended. False when the deadline came first.
+    pub(crate) fn wait_for_end(&self, deadline: Option<Instant>) -> bool {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         while self.end.get().is_none() {
             ended = match deadline {
@@ -73,14 +74,14 @@ impl Connection {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return None;
+                        return false;
                     }
                     let result = self.end_came.wait_timeout(ended, left);
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
-        Some(())
+        true
     }
 }
 

@@ -9,7 +9,7 @@ use crate::protocol::{Inbound, Role, Sink, Step};
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Intake {
     /// When the message began that has not come whole.
     pub(super) fn message_begun(&self) -> Option<Instant> {
         self.inbound.message_begun()
+    }
+
+    /// The reader has not read for so long: that time is not the message's.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.inbound.excuse(time);
     }
 
     /// Reads once, without waiting. A large message that it completes goes to the sink.

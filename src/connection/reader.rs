@@ -195,7 +195,13 @@ impl Reader {
         if self.outlets.outlet.is_some() {
             let idle = self.producer.batch_len() == 0 && !self.outlets.is_pending();
             self.producer.deliver(now);
-            return if idle { Ok(()) } else { self.pump() };
+            if idle {
+                return Ok(());
+            }
+            let result = self.pump();
+            // The application may take its time.
+            self.intake.excuse(now.elapsed());
+            return result;
         }
         if self.tick.is_some() && self.connection.has_deferred() {
             // Bursts without a pause must not keep the answers waiting.
@@ -216,6 +222,7 @@ impl Reader {
             self.flush();
         }
         let mut before = usize::MAX;
+        let began = Instant::now();
         self.producer.begin_pause();
         while self.producer.must_wait() {
             let queued = self.producer.queued();
@@ -232,6 +239,8 @@ impl Reader {
                 .wait_for_room(owing.then(|| Instant::now() + RETRY));
         }
         self.producer.end_pause();
+        // The peer was held up, too.
+        self.intake.excuse(began.elapsed());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
 use crate::message::{Message, MessageKind, Text};
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The least that is reserved for a message that does not come at once.
 const FIRST_RESERVE: usize = 4 << 10;
@@ -63,6 +63,11 @@ impl Assembler {
     /// When the message in progress began.
     pub(super) fn begun(&self) -> Option<Instant> {
         self.begun
+    }
+
+    /// Moves its begin by a time that its sender did not take.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.begun = self.begun.and_then(|begun| begun.checked_add(time));
     }
 
     #[cfg(test)]
@@ -207,11 +212,11 @@ impl Assembler {
     }
 
     fn accept(&mut self, n: usize) -> Result<(), Error> {
-        let start = self.filled;
-        self.filled += n;
+        let end = self.filled + n;
         if self.kind == Some(MessageKind::Text) {
-            self.utf8.receive(&self.buffer[start..self.filled])?;
+            self.utf8.receive(&self.buffer[self.filled..end])?;
         }
+        self.filled = end;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::{Bytes, BytesMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A rest of a payload of so many bytes is worth a read of its own.
 pub(crate) const LARGE: usize = 16 << 10;
@@ -96,7 +96,11 @@ impl Inbound {
                 }
                 self.assembler.hand_on(now, sink);
             }
-            Ok((_, Step::Close(_))) | Err(_) => self.discard(),
+            Ok((_, Step::Close(_))) | Err(_) => {
+                // What came before is good.
+                self.assembler.hand_on(now, sink);
+                self.discard();
+            }
             _ => {}
         }
         result
@@ -105,6 +109,11 @@ impl Inbound {
     /// When the message began that has not come whole.
     pub(crate) fn message_begun(&self) -> Option<Instant> {
         self.assembler.begun()
+    }
+
+    /// Nothing was taken for so long: that time is not the message's.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        self.assembler.excuse(time);
     }
 
     /// Gives back memory that only a load of large messages needs.

@@ -134,6 +134,15 @@ impl Queue {
         Ok(None)
     }
 
+    /// Drops a message that was being put together. Returns whether one was.
+    pub(super) fn drop_partial(&self, front: &mut Front) -> bool {
+        let partial = front.give_up_partial();
+        if let Some(length) = partial {
+            self.dropped.add(Weight::message(length));
+        }
+        partial.is_some()
+    }
+
     fn skip(&self, front: &mut Front, piece: &Piece) {
         self.taken(Weight::piece(piece));
         self.dropped.add(Weight::piece(piece));
@@ -141,8 +150,11 @@ impl Queue {
     }
 }
 
-/// Text was checked while it arrived.
-fn message(text: bool, payload: Vec<u8>) -> Message {
+/// Text was checked while it arrived. A payload does not hold much more memory than it has bytes.
+fn message(text: bool, mut payload: Vec<u8>) -> Message {
+    if payload.capacity() > payload.len() + payload.len() / 4 {
+        payload.shrink_to_fit();
+    }
     match text {
         false => Message::from(payload),
         true => match Text::try_from(payload) {

@@ -199,15 +199,16 @@ impl Queue {
         }
     }
 
-    /// Moves batches from the channel to where they can be looked at, until there are `n` items.
+    /// Moves batches from the channel to where they can be looked at, until there are `n` whole
+    /// messages.
     fn gather(&self, front: &mut Front, n: usize) {
-        let mut gathered = front.items.len();
-        gathered += front.aside.iter().map(|b| b.items.len()).sum::<usize>();
+        let is_whole = |item: &&Item| matches!(item, Item::Message(_));
+        let mut gathered = front.iter().filter(is_whole).take(n).count();
         while gathered < n {
             let Ok(batch) = self.receiver.try_recv() else {
                 return;
             };
-            gathered += batch.items.len();
+            gathered += batch.items.iter().filter(is_whole).count();
             front.aside.push_back(batch);
         }
     }

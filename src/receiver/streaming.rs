@@ -1,6 +1,7 @@
 //! Receiving a message in pieces while it arrives.
 
 use super::Receiver;
+use crate::config;
 use crate::error::{Error, RecvError, Timeout};
 use crate::queue::{Begun, Empty, Next};
 use bytes::Bytes;
@@ -36,8 +37,12 @@ impl Receiver {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn recv_streaming(&self) -> Result<MessageReader<'_>, RecvError> {
-        self.before_waiting();
-        let begun = self.connection().queue().begin_pieces(None);
+        let queue = self.connection().queue();
+        let mut begun = queue.begin_pieces(Some(Instant::now()));
+        if matches!(begun, Err(Empty::Now)) {
+            self.before_waiting();
+            begun = queue.begin_pieces(None);
+        }
         let (text, next) = match begun.map_err(|_| RecvError(self.end_error()))? {
             Begun::Whole(message) => (message.is_text(), Next::Last(message.into_bytes())),
             Begun::InPieces { text, next } => (text, next),
@@ -101,28 +106,40 @@ impl<'a> MessageReader<'a> {
 
     /// The next bytes that came; `None` at the end of the message.
     fn next_piece(&mut self) -> Result<Option<Bytes>, Error> {
-        let queue = self.receiver.connection().queue();
-        let deadline = |timeout| Instant::now().checked_add(timeout);
+        let deadline = config::deadline(Instant::now(), self.timeout);
         while self.piece.is_empty() {
             match self.progress {
-                Progress::Open => {}
+                Progress::Open => self.wait_for_piece(deadline)?,
                 Progress::Whole | Progress::Failed { told: true } => return Ok(None),
                 Progress::Failed { told: false } => {
+                    // A close tears a message before the connection has ended.
+                    if !self.receiver.connection().wait_for_end(deadline) {
+                        return Err(Error::Timeout(Timeout::Recv));
+                    }
                     self.progress = Progress::Failed { told: true };
                     return Err(self.receiver.end_error());
                 }
             }
-            self.receiver.before_waiting();
-            match queue.next_piece(self.timeout.and_then(deadline)) {
-                Ok(next) => self.accept(next),
-                Err(Empty::Now) => return Err(Error::Timeout(Timeout::Recv)),
-                Err(Empty::ForEver) => {
-                    queue.abandon_pieces();
-                    self.progress = Progress::Failed { told: false };
-                }
-            }
         }
         Ok(Some(std::mem::take(&mut self.piece)))
+    }
+
+    fn wait_for_piece(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        let queue = self.receiver.connection().queue();
+        let mut next = queue.next_piece(Some(Instant::now()));
+        if matches!(next, Err(Empty::Now)) {
+            self.receiver.before_waiting();
+            next = queue.next_piece(deadline);
+        }
+        match next {
+            Ok(next) => self.accept(next),
+            Err(Empty::Now) => return Err(Error::Timeout(Timeout::Recv)),
+            Err(Empty::ForEver) => {
+                queue.abandon_pieces();
+                self.progress = Progress::Failed { told: false };
+            }
+        }
+        Ok(())
     }
 
     fn accept(&mut self, next: Next) {

@@ -4,8 +4,10 @@ mod closing;
 mod differential;
 mod link;
 mod memory;
+mod pieces;
 mod properties;
 mod refusals;
+mod streaming;
 mod streams;
 mod transcripts;
 

@@ -36,7 +36,7 @@ fn peer(role: Role) -> Role {
 }
 
 /// Cuts `bytes` into pieces of the given sizes, over and over.
-fn pieces<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+pub(super) fn pieces<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for size in sizes.iter().cycle() {
         if bytes.is_empty() {
@@ -49,13 +49,13 @@ fn pieces<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
     pieces
 }
 
-fn sizes() -> impl Strategy<Value = Vec<usize>> {
+pub(super) fn sizes() -> impl Strategy<Value = Vec<usize>> {
     let size = prop_oneof![1..4_usize, 1..20_usize, 100..10_000_usize];
     prop::collection::vec(size, 1..8)
 }
 
 /// Limits that ordinary messages exceed.
-fn tiny_limits() -> impl Strategy<Value = Limits> {
+pub(super) fn tiny_limits() -> impl Strategy<Value = Limits> {
     (0..30_usize, 0..20_usize, 1..6_usize)
         .prop_map(|(message, frame, fragments)| limits(message, frame, fragments))
 }

@@ -45,7 +45,7 @@ impl Step {
     }
 
     /// As frames to `role`.
-    fn encode(&self, role: Role) -> Vec<u8> {
+    pub(super) fn encode(&self, role: Role) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut controls = self.controls.iter().map(|control| control.encode(role));
         let kind = if self.message.is_text() { 1 } else { 2 };
