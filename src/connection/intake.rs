@@ -9,7 +9,7 @@ use crate::protocol::{Inbound, Role, Sink, Step};
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Intake {
     /// When the message began that has not come whole.
     pub(super) fn message_begun(&self) -> Option<Instant> {
         self.inbound.message_begun()
+    }
+
+    /// Lets the message that has not come whole have begun later, by as long as nobody read.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.inbound.postpone(by);
     }
 
     /// Reads once, without waiting. A large message that it completes goes to the sink.

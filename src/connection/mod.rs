@@ -20,7 +20,7 @@ use crate::protocol::{Outbound, Role};
 use crate::queue::{self, Queue};
 use intake::Intake;
 use job::Job;
-pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused};
+pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
 use std::sync::atomic::AtomicBool;

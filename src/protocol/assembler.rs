@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::error::{Error, ProtocolError};
 use crate::message::{Message, Text};
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The least that is reserved for a message that does not come at once.
 const FIRST_RESERVE: usize = 4 << 10;
@@ -69,6 +69,11 @@ impl Assembler {
     /// When the message in progress began.
     pub(super) fn begun(&self) -> Option<Instant> {
         self.begun
+    }
+
+    /// Lets it have begun later.
+    pub(super) fn postpone(&mut self, by: Duration) {
+        self.begun = self.begun.map(|begun| begun + by);
     }
 
     #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::config::Limits;
 use crate::error::Error;
 use crate::message::Message;
 use bytes::{Bytes, BytesMut};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A rest of a payload of so many bytes is worth a read of its own.
 pub(crate) const LARGE: usize = 16 << 10;
@@ -105,6 +105,11 @@ impl Inbound {
     /// When the message began that has not come whole.
     pub(crate) fn message_begun(&self) -> Option<Instant> {
         self.assembler.begun()
+    }
+
+    /// Lets it have begun later.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.assembler.postpone(by);
     }
 
     /// Gives back memory that only a load of large messages needs.
