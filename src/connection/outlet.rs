@@ -148,22 +148,26 @@ impl Reader {
 
     /// Returns whether there was room for all of them.
     fn pump_items(&mut self, items: &mut Vec<Item>) -> Result<bool, Error> {
-        while let Some(Item::Message(message)) = items.pop() {
+        while self.outlets.outlet.is_some() {
+            let Some(Item::Message(message)) = items.pop() else {
+                return Ok(true);
+            };
             let length = message.len();
-            match self.put(Event::Message(message))? {
-                None if self.outlets.outlet.is_none() => {
-                    self.producer.count_dropped(length);
-                    return Ok(false);
-                }
-                None => self.producer.count_delivered(length),
-                Some(Event::Message(message)) => {
+            let result = self.put(Event::Message(message));
+            match &result {
+                Ok(Some(_)) => {}
+                Ok(None) if self.outlets.outlet.is_none() => self.producer.count_dropped(length),
+                // A callback that panics has had it.
+                Ok(None) | Err(_) => self.producer.count_delivered(length),
+            }
+            if let Some(refused) = result? {
+                if let Event::Message(message) = refused {
                     items.push(Item::Message(message));
-                    return Ok(false);
                 }
-                Some(_) => return Ok(false),
+                return Ok(false);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
     /// Hands on the end. Returns whether there was room for it and all before it; if `over`, there
