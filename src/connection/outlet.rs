@@ -126,6 +126,7 @@ impl Reader {
     }
 
     fn pump_all(&mut self) -> Result<(), Error> {
+        self.outlets.blocked = false;
         if let Some(sender) = self.outlets.opened.take() {
             if let Some(Event::Opened(sender)) = self.put(Event::Opened(sender))? {
                 self.outlets.opened = Some(sender);

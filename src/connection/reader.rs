@@ -151,6 +151,10 @@ impl Reader {
 
     /// Takes all frames that are there. Returns whether the closing handshake is done.
     fn take_events(&mut self) -> Result<bool, Error> {
+        if self.outlets.is_pending() {
+            // There may be room by now for what waits, and then for what has come.
+            self.deliver()?;
+        }
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
