@@ -128,6 +128,10 @@ impl<K> Event<K> {
 }
 
 impl<K: Clone + Send> Outlet for Channel<K> {
+    fn runs_application(&self) -> bool {
+        false
+    }
+
     fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
         match self.events.try_send(self.wrap(event)) {
             Ok(()) => Ok(()),
@@ -168,6 +172,10 @@ impl<F: Fn(&Sender, Message) + Send + Sync> Callback<F> {
 }
 
 impl<F: Fn(&Sender, Message) + Send + Sync> Outlet for Callback<F> {
+    fn runs_application(&self) -> bool {
+        true
+    }
+
     fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
         match event {
             OutletEvent::Opened(sender) => {

@@ -7,6 +7,7 @@ pub use upgrade::{Accept, Upgrade};
 
 use crate::close::CloseFrame;
 use crate::config::{Config, deadline};
+use crate::connection::is_in_callback;
 use crate::error::Error;
 use crate::net::TlsConfig;
 use crate::websocket::WebSocket;
@@ -289,6 +290,10 @@ impl Server {
         }
         for connection in connections {
             connection.close_without_waiting(CloseFrame::going_away());
+        }
+        if is_in_callback() {
+            // Handlers may wait for the end of the very connection that this would hold up.
+            return Ok(());
         }
         let timeout = timeout.map(|timeout| timeout.saturating_add(GRACE));
         shared.wait_for_threads(deadline(Instant::now(), timeout))

@@ -46,6 +46,11 @@ impl Job {
         self.done == self.plain.len() && self.written == self.cipher.len()
     }
 
+    /// Bytes of `plain` that wait.
+    pub(super) fn left(&self) -> usize {
+        self.plain.len() - self.done
+    }
+
     /// Whether no byte from `start` on has left, and none before it waits.
     pub(super) fn stands_at(&self, start: usize) -> bool {
         self.done == start && self.written == self.cipher.len()

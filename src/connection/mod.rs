@@ -22,7 +22,7 @@ use crate::queue::{self, Queue};
 pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
-pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused};
+pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
 use std::fmt;

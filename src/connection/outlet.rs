@@ -12,10 +12,13 @@ use crate::queue::Item;
 use crate::sender::Sender;
 use crossbeam_channel::Receiver;
 use std::cell::Cell;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the reader hands on what comes.
 pub(crate) trait Outlet: Send {
+    /// Whether code of the application runs in it, which may need any stack.
+    fn runs_application(&self) -> bool;
+
     /// Without waiting.
     fn put(&mut self, event: Event) -> Result<(), Refused>;
 
@@ -57,18 +60,37 @@ pub(super) struct Outlets {
     pub(super) over: bool,
     /// There was no room the last time.
     pub(super) blocked: bool,
+    /// How long to wait until the next attempt, when the reader does not wait for room.
+    pub(super) retry: Duration,
 }
+
+/// While there is no room, the pause between attempts grows from this to [`LONGEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_millis(1);
+const LONGEST_RETRY: Duration = Duration::from_millis(50);
 
 impl Outlets {
     /// Whether something waits for room.
     pub(super) fn is_pending(&self) -> bool {
         self.blocked || self.opened.is_some()
     }
+
+    pub(super) fn note(&mut self, blocked: bool) {
+        self.retry = match blocked {
+            true => (self.retry * 2).clamp(FIRST_RETRY, LONGEST_RETRY),
+            false => Duration::ZERO,
+        };
+        self.blocked = blocked;
+    }
 }
 
 thread_local! {
     /// The address of the connection whose reader is handing on messages in this thread.
     static INSIDE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether a reader is handing on messages in this thread: what waits for it to go on waits for itself.
+pub(crate) fn is_in_callback() -> bool {
+    INSIDE.get() != 0
 }
 
 impl Connection {
@@ -86,17 +108,21 @@ impl Connection {
 impl Reader {
     /// Hands on what is queued, and then writes what was sent meanwhile.
     pub(super) fn pump(&mut self) -> Result<(), Error> {
-        if self.outlets.outlet.is_none() {
+        if !self.producer.is_diverted() {
             return Ok(());
         }
         let outer = INSIDE.replace(self.connection.address());
         let result = self.pump_all();
         INSIDE.set(outer);
+        if self.outlets.outlet.is_none() {
+            self.producer.discard();
+        }
         self.flush();
         result
     }
 
     fn pump_all(&mut self) -> Result<(), Error> {
+        self.outlets.blocked = false;
         if let Some(sender) = self.outlets.opened.take() {
             if let Some(Event::Opened(sender)) = self.put(Event::Opened(sender))? {
                 self.outlets.opened = Some(sender);
@@ -119,18 +145,26 @@ impl Reader {
 
     /// Returns whether there was room for all of them.
     fn pump_items(&mut self, items: &mut Vec<Item>) -> Result<bool, Error> {
-        while let Some(Item::Message(message)) = items.pop() {
+        while self.outlets.outlet.is_some() {
+            let Some(Item::Message(message)) = items.pop() else {
+                return Ok(true);
+            };
             let length = message.len();
-            match self.put(Event::Message(message))? {
-                None => self.producer.count_delivered(length),
-                Some(Event::Message(message)) => {
+            let result = self.put(Event::Message(message));
+            match &result {
+                Ok(Some(_)) => {}
+                Ok(None) if self.outlets.outlet.is_none() => self.producer.count_dropped(length),
+                // A callback that panics has had it.
+                Ok(None) | Err(_) => self.producer.count_delivered(length),
+            }
+            if let Some(refused) = result? {
+                if let Event::Message(message) = refused {
                     items.push(Item::Message(message));
-                    return Ok(false);
                 }
-                Some(_) => return Ok(false),
+                return Ok(false);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
     /// Hands on the end. Returns whether there was room for it and all before it; if `over`, there
@@ -148,15 +182,22 @@ impl Reader {
     /// there is none.
     fn put(&mut self, event: Event) -> Result<Option<Event>, Error> {
         let result = self.put_patiently(event);
-        self.producer.end_pause();
-        self.outlets.blocked = matches!(result, Ok(Some(_)));
+        self.outlets.note(matches!(result, Ok(Some(_))));
         result
     }
 
-    fn put_patiently(&mut self, mut event: Event) -> Result<Option<Event>, Error> {
+    fn put_patiently(&mut self, event: Event) -> Result<Option<Event>, Error> {
         let mut patient = false;
+        let result = self.attempt(event, &mut patient);
+        if patient {
+            self.producer.end_pause();
+        }
+        result
+    }
+
+    fn attempt(&mut self, mut event: Event, patient: &mut bool) -> Result<Option<Event>, Error> {
         while let Some(outlet) = &mut self.outlets.outlet {
-            let result = if patient {
+            let result = if *patient {
                 let timeout = if self.leftover { RETRY } else { Duration::MAX };
                 outlet.put_waiting(event, self.producer.wake(), timeout)
             } else {
@@ -179,13 +220,14 @@ impl Reader {
             if self.producer.is_open() && !self.outlets.over {
                 return Ok(Some(event));
             }
-            if !patient {
+            if !*patient && !self.outlets.over {
                 self.producer.begin_pause();
             }
-            patient = true;
-            if self.leftover {
+            if !*patient || self.leftover {
+                // The peer gets its pongs while the application takes its time.
                 self.flush();
             }
+            *patient = true;
         }
         Ok(None)
     }

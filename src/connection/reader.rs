@@ -35,10 +35,6 @@ const LONGEST_TICK: Duration = Duration::from_millis(50);
 /// How soon the reader comes by to write what sends have left in the outbox.
 const TICK: Duration = Duration::from_micros(200);
 
-/// While there is no room for what waits, how often the reader tries again, if it does not wait for
-/// that.
-const PUMP: Duration = Duration::from_millis(2);
-
 pub(crate) struct Reader {
     pub(super) connection: Arc<Connection>,
     pub(super) producer: Producer,
@@ -72,16 +68,24 @@ impl Reader {
 
     /// Starts the thread. `sender` is for the outlet, if there is one.
     pub(crate) fn start(mut self, sender: Sender) -> Result<(), Error> {
-        if self.outlets.outlet.is_some() {
+        let mut thread = thread::Builder::new().name("ws-read".into());
+        let outlet = self.outlets.outlet.as_ref();
+        if !outlet.is_some_and(|outlet| outlet.runs_application()) {
+            thread = thread.stack_size(STACK);
+        }
+        if outlet.is_some() {
             self.outlets.opened = Some(sender);
         }
-        let thread = thread::Builder::new().name("ws-read".into());
-        thread.stack_size(STACK).spawn(move || self.run())?;
+        thread.spawn(move || self.run())?;
         Ok(())
     }
 
     fn run(mut self) {
         let result = self.receive();
+        if self.producer.is_diverted() {
+            // The peer is told of the end, whoever waits for room.
+            self.connection.queue.release();
+        }
         // An outlet that fails now changes nothing any more.
         let _ = self.deliver();
         match &result {
@@ -147,6 +151,10 @@ impl Reader {
 
     /// Takes all frames that are there. Returns whether the closing handshake is done.
     fn take_events(&mut self) -> Result<bool, Error> {
+        if self.outlets.is_pending() {
+            // There may be room by now for what waits, and then for what has come.
+            self.deliver()?;
+        }
         let mut now = Instant::now();
         let mut answered = false;
         let closed = loop {
@@ -160,7 +168,12 @@ impl Reader {
                     self.check_overflow()?;
                     break false;
                 }
-                Step::Full => self.check_overflow()?,
+                Step::Full => {
+                    self.check_overflow()?;
+                    if self.producer.is_diverted() && self.producer.is_open() {
+                        self.deliver()?;
+                    }
+                }
                 Step::Pong(_) => {}
                 Step::Ping(payload) => {
                     self.connection.answer(payload);
@@ -168,6 +181,12 @@ impl Reader {
                 }
                 Step::Close(frame) => {
                     log::debug!("received Close: {}", frame.code);
+                    if self.producer.is_diverted() {
+                        // A callback may answer what came before.
+                        self.connection.queue.release();
+                        self.deliver()?;
+                        now = Instant::now();
+                    }
                     let timeout = self.connection.config.timeouts.close;
                     let mut path = self.connection.lock_send();
                     path.outbound.receive_close(frame, now, timeout);
@@ -192,7 +211,7 @@ impl Reader {
     /// Hands what came to the consumers. The answers to several messages may go together.
     fn deliver(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        if self.outlets.outlet.is_some() {
+        if self.producer.is_diverted() {
             let idle = self.producer.batch_len() == 0 && !self.outlets.is_pending();
             self.producer.deliver(now);
             if idle {
@@ -218,6 +237,10 @@ impl Reader {
     /// Waits until the application has taken most of what is queued.
     fn pause(&mut self, answered: bool) -> Result<(), Error> {
         self.deliver()?;
+        if self.producer.is_diverted() {
+            // There is room: the reader has made it itself.
+            return Ok(());
+        }
         if answered {
             self.flush();
         }
@@ -283,7 +306,7 @@ impl Reader {
         check(&deadlines, now)?;
         let quiet = self.intake.is_large().then(|| now + QUIET);
         let deadlines = deadlines.map(|(at, _)| at);
-        let pump = self.outlets.is_pending().then(|| now + PUMP);
+        let pump = self.outlets.is_pending().then(|| now + self.outlets.retry);
         let deadline = deadlines.into_iter().chain([quiet, pump]).flatten().min();
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && deadline == quiet {

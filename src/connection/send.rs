@@ -144,7 +144,7 @@ impl Connection {
                 return Err(Failed { error, torn: false });
             }
             let blocked = data && path.fragmenting;
-            let full = path.outbound.len() >= self.outbox_limit();
+            let full = self.is_full(&path);
             if !blocked && (!path.writing || !full) {
                 return Ok(path);
             }
@@ -205,7 +205,7 @@ impl Connection {
             length: path.outbound.len() - before.0,
             messages: path.outbound.messages() - before.1,
         };
-        let full = path.outbound.len() >= self.outbox_limit();
+        let full = self.is_full(&path);
         let later = flush == Flush::Later || self.is_inside();
         if path.writing || (!full && (later || self.defer(own.length))) {
             return Ok(path);
@@ -218,12 +218,15 @@ impl Connection {
     }
 
     /// In a callback, waiting for the peer to read would be to stop reading: there is room for what a
-    /// queue would hold.
-    fn outbox_limit(&self) -> usize {
+    /// queue would hold. Nobody waits there for what the kernel did not take, so that counts too.
+    fn is_full(&self, path: &SendPath) -> bool {
         let limit = self.config.limits.outbox;
         match self.is_inside() {
-            true => limit.saturating_add(self.config.queue.bytes),
-            false => limit,
+            true => {
+                let waiting = path.outbound.len() + path.job.left();
+                waiting >= limit.saturating_add(self.config.queue.bytes)
+            }
+            false => path.outbound.len() >= limit,
         }
     }
 
@@ -280,7 +283,12 @@ impl Connection {
         debug_assert!(!path.writing, "one writer at a time");
         path.writing = true;
         let mut job = std::mem::take(&mut path.job);
-        path.fill(&mut job);
+        // Who does not wait would only make a job longer that the kernel does not take.
+        let mut filled = job.is_done() || matches!(patience, Patience::Until(_));
+        match filled {
+            true => path.fill(&mut job),
+            false => path.in_flight = job.messages,
+        }
         let mut start = job.plain.len() - own.length;
         let mut patience = patience;
         loop {
@@ -298,13 +306,17 @@ impl Connection {
             let over = path.dead.is_some() || !path.has_pending(self.tls.as_ref());
             // After a Close frame those that wait are refused, and write nothing.
             let wanted = path.waiting > 0 && path.outbound.is_open();
-            if over || wanted || matches!(patience, Patience::None) {
+            let enough = filled && matches!(patience, Patience::None);
+            if over || wanted || enough {
                 job.shrink();
                 return Ok(self.leave(path, job));
             }
             path.fill(&mut job);
+            filled = true;
             start = job.plain.len();
-            patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
+            if matches!(patience, Patience::Until(_)) {
+                patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
+            }
         }
     }
 

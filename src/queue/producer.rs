@@ -122,8 +122,31 @@ impl Producer {
     }
 
     /// Puts back what is left of what [`take_front`](Self::take_front) gave.
-    pub(crate) fn put_back(&mut self, items: Vec<Item>) {
-        self.queue.lock().items = items;
+    pub(crate) fn put_back(&mut self, mut items: Vec<Item>) {
+        let mut front = self.queue.lock();
+        // A look at the queue may have taken up the next batch meanwhile.
+        match front.items.is_empty() {
+            true => front.items = items,
+            false => front.items.append(&mut items),
+        }
+    }
+
+    /// Drops a message that [`take_front`](Self::take_front) gave.
+    pub(crate) fn count_dropped(&mut self, length: usize) {
+        let front = self.queue.lock();
+        self.queue.taken.add(Weight::message(length));
+        self.queue.dropped.add(Weight::message(length));
+        drop(front);
+    }
+
+    /// Whether messages leave by [`take_front`](Self::take_front).
+    pub(crate) fn is_diverted(&self) -> bool {
+        self.queue.is_diverted()
+    }
+
+    /// Drops all messages of a diverted queue, when nobody is left to hand them on to.
+    pub(crate) fn discard(&mut self) {
+        while self.queue.drop_oldest() {}
     }
 
     /// Counts a message that [`take_front`](Self::take_front) gave as delivered.
@@ -245,8 +268,10 @@ impl Producer {
         self.batch.push(item);
     }
 
+    /// A diverted queue is to be handed on before its policy is asked.
     fn wants_more(&mut self) -> bool {
-        self.has_room() || (self.queue.is_open() && self.overflowed.is_none())
+        let goes_on = self.queue.is_open() && self.overflowed.is_none();
+        self.has_room() || (goes_on && !self.queue.is_diverted())
     }
 }
 

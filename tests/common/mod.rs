@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod delivery;
 pub(crate) mod faulty;
 pub(crate) mod peer;
 

@@ -1,5 +1,6 @@
 //! A peer that does what it is told, right or wrong, over TCP or TLS.
 
+use super::delivery::Delivery;
 use super::{LATE, Scheme, client_builder, server_builder, spawn};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
@@ -78,13 +79,23 @@ impl Frame {
 
 /// One end of ours, opened, and the peer at the other.
 pub(crate) fn open(ours: Ours, scheme: Scheme, config: Config) -> (WebSocket, Peer) {
+    open_with(ours, scheme, config, Delivery::Receive)
+}
+
+/// The same, with messages that may go elsewhere.
+pub(crate) fn open_with(
+    ours: Ours,
+    scheme: Scheme,
+    config: Config,
+    delivery: Delivery,
+) -> (WebSocket, Peer) {
     match ours {
-        Ours::Client => open_client(scheme, config),
-        Ours::Server => open_server(scheme, config),
+        Ours::Client => open_client(scheme, config, delivery),
+        Ours::Server => open_server(scheme, config, delivery),
     }
 }
 
-fn open_client(scheme: Scheme, config: Config) -> (WebSocket, Peer) {
+fn open_client(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let peer = spawn(move || {
@@ -93,21 +104,19 @@ fn open_client(scheme: Scheme, config: Config) -> (WebSocket, Peer) {
         peer.bytes(&response_to(&request));
         peer
     });
-    let ws = client_builder(scheme, port)
-        .config(config)
-        .connect()
-        .unwrap();
+    let builder = client_builder(scheme, port).config(config);
+    let ws = delivery.client(builder).connect().unwrap();
     (ws, peer.within(LATE, "the peer's handshake"))
 }
 
-fn open_server(scheme: Scheme, config: Config) -> (WebSocket, Peer) {
+fn open_server(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket, Peer) {
     let server = server_builder(scheme)
         .config(config)
         .bind("127.0.0.1:0")
         .unwrap();
     let port = server.local_addr().port();
     let mut incoming = server.incoming().unwrap();
-    let ws = spawn(move || incoming.next().unwrap().accept().unwrap());
+    let ws = spawn(move || delivery.server(incoming.next().unwrap()).accept().unwrap());
     let mut peer = Peer::connect(port, scheme);
     peer.bytes(REQUEST.as_bytes());
     let head = peer.read_head();
