@@ -12,7 +12,7 @@ use crate::queue::Item;
 use crate::sender::Sender;
 use crossbeam_channel::Receiver;
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Where the reader hands on what comes.
 pub(crate) trait Outlet: Send {

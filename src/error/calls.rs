@@ -1,0 +1,99 @@
+//! Errors of single calls, each around an [`Error`].
+
+use super::{Error, Timeout};
+use crate::message::Message;
+use std::fmt;
+
+/// A send that failed: why, and the message, which was not sent.
+///
+/// `?` turns it into an [`Error`].
+#[derive(Debug, Clone)]
+pub struct SendError {
+    /// Why.
+    pub error: Error,
+    /// The message, to be sent elsewhere or again. `None` when part of it was on the wire already,
+    /// which ended the connection.
+    pub message: Option<Message>,
+}
+
+/// [`recv`](crate::WebSocket::recv) failed: nothing is queued and nothing will come any more.
+#[derive(Debug, Clone)]
+pub struct RecvError(
+    /// Why: [`Error::Closed`] after a closing handshake, else what ended the connection.
+    pub Error,
+);
+
+/// [`try_recv`](crate::WebSocket::try_recv) found nothing.
+#[derive(Debug, Clone)]
+pub enum TryRecvError {
+    /// Nothing is queued now.
+    Empty,
+    /// Nothing is queued and nothing will come any more, and why.
+    Closed(Error),
+}
+
+/// [`recv_timeout`](crate::WebSocket::recv_timeout) received nothing.
+#[derive(Debug, Clone)]
+pub enum RecvTimeoutError {
+    /// Nothing came in time.
+    Timeout,
+    /// Nothing is queued and nothing will come any more, and why.
+    Closed(Error),
+}
+
+/// [`recv_or`](crate::WebSocket::recv_or) received nothing.
+#[derive(Debug, Clone)]
+pub enum RecvOrError {
+    /// It was told to stop.
+    Stopped,
+    /// Nothing is queued and nothing will come any more, and why.
+    Closed(Error),
+}
+
+/// Errors around an [`Error`]: `From` into it, text and source through it.
+macro_rules! wrapping_error {
+    ($name:ident, $self:ident, $error:expr, { $($pattern:pat => $text:literal,)* }) => {
+        impl From<$name> for Error {
+            fn from($self: $name) -> Self {
+                $error
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                #[allow(unreachable_patterns)]
+                match self {
+                    $($pattern => f.write_str($text),)*
+                    other => Error::from(other.clone()).fmt(f),
+                }
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
+wrapping_error!(SendError, e, e.error, {});
+wrapping_error!(RecvError, e, e.0, {});
+wrapping_error!(TryRecvError, e, match e {
+    TryRecvError::Empty => Error::Timeout(Timeout::Recv),
+    TryRecvError::Closed(error) => error,
+}, { TryRecvError::Empty => "no message is queued", });
+wrapping_error!(
+    RecvTimeoutError,
+    e,
+    match e {
+        RecvTimeoutError::Timeout => Error::Timeout(Timeout::Recv),
+        RecvTimeoutError::Closed(error) => error,
+    },
+    {}
+);
+wrapping_error!(
+    RecvOrError,
+    e,
+    match e {
+        RecvOrError::Stopped => Error::Stopped,
+        RecvOrError::Closed(error) => error,
+    },
+    {}
+);
