@@ -5,7 +5,6 @@
 //! takes what comes to all of them.
 
 use crossbeam_channel::{Receiver, bounded, select, tick};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::error::Error;
 use std::thread;
@@ -93,7 +92,9 @@ fn serve(inbox: &Receiver<Event<usize>>, stopped: &Receiver<()>) -> (usize, usiz
 }
 
 /// As many as the system allows.
+#[cfg(unix)]
 fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let current = limit.maximum;
     let raised = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
@@ -103,4 +104,9 @@ fn descriptors() -> usize {
         limit.current
     };
     now.map_or(usize::MAX, |n| n as usize)
+}
+
+#[cfg(not(unix))]
+fn descriptors() -> usize {
+    usize::MAX
 }
