@@ -4,19 +4,22 @@
 //! option sets one setting; the program adds no behaviour of its own.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{
-    ClientBuilder, Closed, Config, Error, Initiator, Message, Server, TlsConfig, WebSocket,
+    ClientBuilder, CloseCode, Closed, Config, Error, Initiator, Message, Overflow, Sender, Server,
+    TlsConfig, Upgrade, WebSocket,
 };
 
 const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | recv [options] PORT
        | send [options] PORT SIZE SECS | autobahn [options] URL
-  --mode recv            --batch                 --pause-ms N
+  --mode recv|callback   --batch                 --pause-ms N
   --tls CERT.pem KEY.pem (serve)   --ca FILE.pem (client)   --tls-backend native-tls
   --max-message N        --max-frame N           --max-fragments N      --max-head N
   --open-timeout-ms N    --send-timeout-ms N     --close-timeout-ms N   --message-timeout-ms N
-  --queue-messages N     --queue-bytes N         --overflow block
+  --queue-messages N     --queue-bytes N         --overflow block|drop-oldest|drop-newest|keep-latest|close
   --subprotocol S        --header 'Name: value' (client)";
 
 /// What the command line asks for.
@@ -25,6 +28,7 @@ struct Options {
     tls: Option<TlsConfig>,
     subprotocols: Vec<String>,
     headers: Vec<(String, String)>,
+    callback: bool,
     batch: bool,
     pause: Duration,
     arguments: Vec<String>,
@@ -72,6 +76,7 @@ fn parse(mut words: impl Iterator<Item = String>, config: Config) -> Result<Opti
         tls: None,
         subprotocols: Vec::new(),
         headers: Vec::new(),
+        callback: false,
         batch: false,
         pause: Duration::ZERO,
         arguments: Vec::new(),
@@ -134,11 +139,23 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
             options.tls = Some(tls.map_err(text)?);
         }
         "mode" if value == "recv" => {}
-        "overflow" if value == "block" => {}
+        "mode" if value == "callback" => options.callback = true,
+        "overflow" => queue.overflow = overflow(&value)?,
         "tls-backend" if value == "native-tls" => {}
         _ => return Err(format!("--{name} {value}: there is no such setting")),
     }
     Ok(())
+}
+
+fn overflow(policy: &str) -> Result<Overflow, String> {
+    Ok(match policy {
+        "block" => Overflow::Block,
+        "drop-oldest" => Overflow::DropOldest,
+        "drop-newest" => Overflow::DropNewest,
+        "keep-latest" => Overflow::KeepLatest,
+        "close" => Overflow::Close(CloseCode::POLICY_VIOLATION),
+        _ => return Err(format!("--overflow {policy}: there is no such policy")),
+    })
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
@@ -149,7 +166,53 @@ fn text(error: Error) -> String {
     error.to_string()
 }
 
+/// The messages that came, and their bytes. One thread counts, so adding is a load and a store.
+#[derive(Default)]
+struct Count {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Count {
+    fn add(&self, message: &Message) {
+        let bytes = self.bytes() + message.len() as u64;
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.messages.store(self.messages() + 1, Ordering::Relaxed);
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A callback that counts, and echoes if it is told to. The pause comes before the first message.
+fn callback(
+    options: &Options,
+    count: &Arc<Count>,
+    echo: bool,
+) -> impl Fn(&Sender, Message) + Send + Sync + 'static {
+    let (count, pause) = (Arc::clone(count), options.pause);
+    move |sender, message| {
+        if count.messages() == 0 {
+            thread::sleep(pause);
+        }
+        count.add(&message);
+        if echo {
+            // Why it failed is in the end of the connection.
+            let _ = sender.send(message);
+        }
+    }
+}
+
 fn connect(options: &Options, url: &str) -> Result<WebSocket, Error> {
+    builder(options, url).connect()
+}
+
+fn builder(options: &Options, url: &str) -> ClientBuilder {
     let mut builder = ClientBuilder::new(url).config(options.config.clone());
     if let Some(tls) = &options.tls {
         builder = builder.tls(tls.clone());
@@ -160,7 +223,7 @@ fn connect(options: &Options, url: &str) -> Result<WebSocket, Error> {
     for subprotocol in &options.subprotocols {
         builder = builder.subprotocol(subprotocol);
     }
-    builder.connect()
+    builder
 }
 
 fn serve(port: &str, options: Options) -> ExitCode {
@@ -176,8 +239,8 @@ fn serve(port: &str, options: Options) -> ExitCode {
         Err(error) => return usage(&error.to_string()),
     };
     println!("listening {}", server.local_addr());
-    let result = server.serve_upgrades(move |upgrade| match upgrade.and_then(|u| u.accept()) {
-        Ok(ws) => drop(echo(&ws, &options)),
+    let result = server.serve_upgrades(move |upgrade| match accept(upgrade, &options) {
+        Ok((ws, count)) => drop(echo(&ws, &options, &count)),
         Err(error) => println!(
             "{{\"event\":\"refused\",\"status\":{},\"error\":\"{}\"}}",
             status(&error),
@@ -185,6 +248,20 @@ fn serve(port: &str, options: Options) -> ExitCode {
         ),
     });
     result.map_or(ExitCode::from(1), |()| ExitCode::SUCCESS)
+}
+
+fn accept(
+    upgrade: Result<Upgrade, Error>,
+    options: &Options,
+) -> Result<(WebSocket, Arc<Count>), Error> {
+    let count = Arc::default();
+    let ws = match options.callback {
+        true => upgrade?
+            .on_message(callback(options, &count, true))
+            .accept(),
+        false => upgrade?.accept(),
+    };
+    Ok((ws?, count))
 }
 
 /// The status of an opening handshake that failed.
@@ -199,20 +276,21 @@ fn status(error: &Error) -> String {
     status.map_or("null".into(), |status| status.as_u16().to_string())
 }
 
-/// Echoes until the connection ends, reports how, and returns whether normally.
-fn echo(ws: &WebSocket, options: &Options) -> bool {
-    let (mut messages, mut bytes) = (0u64, 0u64);
-    thread::sleep(options.pause);
+/// Echoes until the connection ends, reports how, and returns whether normally. With a callback there
+/// is only the end to wait for.
+fn echo(ws: &WebSocket, options: &Options, count: &Count) -> bool {
+    if !options.callback {
+        thread::sleep(options.pause);
+    }
     let error = loop {
         let message = match ws.recv() {
             Ok(message) => message,
             Err(error) => break Error::from(error),
         };
-        messages += 1;
-        bytes += message.len() as u64;
+        count.add(&message);
         let sent = match options.batch {
             false => ws.send(message).map_err(Error::from),
-            true => answer_all(ws, message, &mut messages, &mut bytes),
+            true => answer_all(ws, message, count),
         };
         // A failed send says little of why: the queue does, once it is empty.
         if sent.is_err() {
@@ -220,28 +298,22 @@ fn echo(ws: &WebSocket, options: &Options) -> bool {
         }
     };
     let closed = ws.closed().unwrap_or_default();
-    report(&closed, &error, messages, bytes);
+    report(&closed, &error, count);
     matches!(error, Error::Closed(_)) && closed.is_normal()
 }
 
 /// Answers the message and all that are queued behind it with one flush.
-fn answer_all(
-    ws: &WebSocket,
-    first: Message,
-    messages: &mut u64,
-    bytes: &mut u64,
-) -> Result<(), Error> {
+fn answer_all(ws: &WebSocket, first: Message, count: &Count) -> Result<(), Error> {
     ws.feed(first)?;
     for message in ws.try_iter() {
         let message = message?;
-        *messages += 1;
-        *bytes += message.len() as u64;
+        count.add(&message);
         ws.feed(message)?;
     }
     ws.flush()
 }
 
-fn report(closed: &Closed, error: &Error, messages: u64, bytes: u64) {
+fn report(closed: &Closed, error: &Error, count: &Count) {
     let code = |frame: &Option<wsync::CloseFrame>| match frame {
         Some(frame) => u16::from(frame.code).to_string(),
         None => "null".into(),
@@ -257,9 +329,11 @@ fn report(closed: &Closed, error: &Error, messages: u64, bytes: u64) {
     };
     println!(
         "{{\"event\":\"closed\",\"received\":{},\"sent\":{},\"initiator\":{initiator},\
-         \"error\":{error},\"messages\":{messages},\"bytes\":{bytes}}}",
+         \"error\":{error},\"messages\":{},\"bytes\":{}}}",
         code(&closed.received),
         code(&closed.sent),
+        count.messages(),
+        count.bytes(),
     );
 }
 
@@ -273,28 +347,52 @@ fn not_connected(error: &Error) -> ExitCode {
 }
 
 fn echo_client(options: &Options, url: &str) -> ExitCode {
-    match connect(options, url) {
+    match connect_counting(options, url, true) {
         Err(error) => not_connected(&error),
-        Ok(ws) if echo(&ws, options) => ExitCode::SUCCESS,
+        Ok((ws, count)) if echo(&ws, options, &count) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(3),
     }
 }
 
+fn connect_counting(
+    options: &Options,
+    url: &str,
+    echo: bool,
+) -> Result<(WebSocket, Arc<Count>), Error> {
+    let count = Arc::default();
+    let mut builder = builder(options, url);
+    if options.callback {
+        builder = builder.on_message(callback(options, &count, echo));
+    }
+    Ok((builder.connect()?, count))
+}
+
 fn receive(options: &Options, url: &str) -> ExitCode {
-    let ws = match connect(options, url) {
-        Ok(ws) => ws,
+    let (ws, count) = match connect_counting(options, url, false) {
+        Ok(connected) => connected,
         Err(error) => return not_connected(&error),
     };
-    thread::sleep(options.pause);
-    let mut count = 0u64;
-    let mut normal = true;
-    for message in &ws {
-        match message {
-            Ok(_) => count += 1,
-            Err(_) => normal = false,
-        }
+    if !options.callback {
+        thread::sleep(options.pause);
     }
-    println!("{{\"count\":{count}}}");
+    // With a callback the first is the end.
+    let error = loop {
+        let received = match options.batch {
+            false => ws
+                .recv()
+                .map(|message| count.add(&message))
+                .map_err(Error::from),
+            true => ws
+                .recv_batch(1000, Duration::MAX)
+                .map(|messages| messages.iter().for_each(|message| count.add(message)))
+                .map_err(Error::from),
+        };
+        if let Err(error) = received {
+            break error;
+        }
+    };
+    println!("{{\"count\":{}}}", count.messages());
+    let normal = matches!(error, Error::Closed(closed) if closed.is_normal());
     ExitCode::from(if normal { 0 } else { 3 })
 }
 
@@ -339,8 +437,9 @@ fn autobahn(options: &Options, url: &str) -> ExitCode {
         Err(error) => return not_connected(&error),
     };
     for case in 1..=count {
-        match connect(options, &format!("{url}/runCase?case={case}&agent=wsync")) {
-            Ok(ws) => drop(echo(&ws, options)),
+        let url = format!("{url}/runCase?case={case}&agent=wsync");
+        match connect_counting(options, &url, true) {
+            Ok((ws, count)) => drop(echo(&ws, options, &count)),
             Err(error) => drop(not_connected(&error)),
         }
     }

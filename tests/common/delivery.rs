@@ -4,10 +4,12 @@ use super::peer::{Ours, Peer, open_with};
 use super::{LATE, Scheme, client_builder, server_builder, spawn};
 use wsync::{ClientBuilder, Config, Event, Message, Sender, Upgrade, WebSocket};
 
+type Handler = Box<dyn Fn(&Sender, Message) + Send + Sync>;
+
 /// Where messages go.
 pub(crate) enum Delivery {
     Receive,
-    Callback(Box<dyn Fn(&Sender, Message) + Send + Sync>),
+    Callback(Handler),
     Channel(crossbeam_channel::Sender<Event<u32>>, u32),
 }
 
