@@ -292,9 +292,10 @@ impl Queue {
         Ok(())
     }
 
-    /// The channel ends after its last batch.
+    /// The channel ends after its last batch; what is diverted never comes here.
     fn emptiness(&self) -> Empty {
-        match self.ended.load(Ordering::SeqCst) && self.receiver.is_empty() {
+        let ended = self.ended.load(Ordering::SeqCst);
+        match ended && (self.is_diverted() || self.receiver.is_empty()) {
             true => Empty::ForEver,
             false => Empty::Now,
         }
