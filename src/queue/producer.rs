@@ -50,7 +50,7 @@ impl Producer {
 
     /// Whether the reader has to stop until there is room.
     pub(crate) fn must_wait(&mut self) -> bool {
-        !self.has_room() && !self.queue.is_open()
+        !self.has_room() && !self.queue.is_open() && self.overflowed.is_none()
     }
 
     /// Whether nothing holds the reader up, whatever waits.
@@ -187,7 +187,11 @@ impl Producer {
     }
 
     fn look_for_room(&mut self) -> bool {
-        let (messages, bytes) = self.queue.bounds.get();
+        let (messages, bytes) = match self.overflowed {
+            None => self.queue.bounds.get(),
+            // What comes behind a message that was dropped would hide the hole.
+            Some(_) => (0, 0),
+        };
         let waiting = self.queue.items() + self.batch.len();
         let waiting_bytes = self.queue.bytes() + self.weight.bytes as usize;
         self.room = (
@@ -202,6 +206,7 @@ impl Producer {
     fn admit(&mut self, weight: Weight) -> bool {
         let released = self.queue.released.load(Ordering::SeqCst);
         match self.queue.bounds.overflow() {
+            _ if self.overflowed.is_some() => {}
             // On the way to the peer's Close frame, what finds no room is dropped.
             Overflow::Block if !released => return true,
             Overflow::DropOldest => {
