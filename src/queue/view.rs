@@ -165,7 +165,10 @@ impl Queue {
     /// Changes the bounds and the policy.
     pub(crate) fn configure(&self, config: &QueueConfig) -> Result<(), Misuse> {
         config.check()?;
+        // One after the other: a mixture of two could have its low mark above the bound.
+        let pauses = self.lock_pauses();
         self.bounds.set(config);
+        drop(pauses);
         self.wake_producer();
         Ok(())
     }
