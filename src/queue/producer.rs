@@ -103,6 +103,8 @@ impl Producer {
         self.queue.high.note(self.queue.len(), self.queue.bytes());
         // The queue holds the receiver, so the channel is connected.
         let _ = self.sender.send(Batch { came: now, items });
+        // The bounds may have changed.
+        self.room = (0, 0);
         if !self.queue.is_diverted() {
             self.queue.wake_consumers(several);
         }
