@@ -127,21 +127,30 @@ struct Pauses {
 impl Queue {
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
-        // `taken` first: it never passes `put`.
-        let taken = self.taken.messages();
-        (self.put.messages() - taken) as usize
+        self.difference(Tally::messages)
     }
 
     /// Bytes of payload that wait.
     pub(crate) fn bytes(&self) -> usize {
-        let taken = self.taken.bytes();
-        (self.put.bytes() - taken) as usize
+        self.difference(Tally::bytes)
     }
 
     /// Messages and further pieces that wait: what the bound in messages counts.
     fn items(&self) -> usize {
-        let taken = self.taken.items();
-        (self.put.items() - taken) as usize
+        self.difference(Tally::items)
+    }
+
+    /// What was put and not taken at one moment: had this thread to pause between the two, the
+    /// difference could be any number.
+    fn difference(&self, read: impl Fn(&Tally) -> u64) -> usize {
+        let mut taken = read(&self.taken);
+        loop {
+            let put = read(&self.put);
+            let before = std::mem::replace(&mut taken, read(&self.taken));
+            if before == taken {
+                return (put - taken) as usize;
+            }
+        }
     }
 
     /// The next message, if one waits.

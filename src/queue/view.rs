@@ -143,7 +143,8 @@ impl QueueView {
 
     /// Lets [`high_water`](Self::high_water) start again, from what waits now.
     pub fn reset_high_water(&self) {
-        self.queue.high.reset(self.len(), self.bytes());
+        self.queue.high.reset();
+        self.queue.high.note(self.len(), self.bytes());
     }
 
     /// What went through the queue since the connection opened.
@@ -177,13 +178,14 @@ impl Queue {
         let front = self.lock();
         let (taken, taken_bytes) = (self.taken.messages(), self.taken.bytes());
         let (dropped, dropped_bytes) = (self.dropped.messages(), self.dropped.bytes());
+        let (put, put_bytes) = (self.put.messages(), self.put.bytes());
         drop(front);
         let (refused, refused_bytes) = (self.refused.messages(), self.refused.bytes());
         let pauses = self.lock_pauses();
         let going_on = pauses.since.map(|since| since.elapsed());
         QueueStats {
-            received: self.put.messages() + refused,
-            received_bytes: self.put.bytes() + refused_bytes,
+            received: put + refused,
+            received_bytes: put_bytes + refused_bytes,
             delivered: taken - dropped,
             delivered_bytes: taken_bytes - dropped_bytes,
             dropped: dropped + refused,
