@@ -197,11 +197,7 @@ impl Queue {
     fn look(&self, n: usize) -> Vec<Message> {
         let mut front = self.lock();
         self.gather(&mut front, n);
-        let messages = front.iter().filter_map(|item| match item {
-            Item::Message(message) => Some(message.clone()),
-            Item::Piece(_) => None,
-        });
-        messages.take(n).collect()
+        front.messages().take(n).cloned().collect()
     }
 
     fn oldest(&self) -> Option<Instant> {
@@ -212,15 +208,16 @@ impl Queue {
         front.came.filter(|_| !front.items.is_empty())
     }
 
-    /// Moves batches from the channel to where they can be looked at, until there are `n` items.
+    /// Moves batches from the channel to where they can be looked at, until there are `n` messages.
     fn gather(&self, front: &mut Front, n: usize) {
-        let mut gathered = front.items.len();
-        gathered += front.aside.iter().map(|b| b.items.len()).sum::<usize>();
+        // What comes meanwhile could keep this going for ever.
+        let n = n.min(self.len());
+        let mut gathered = front.messages().take(n).count();
         while gathered < n {
             let Ok(batch) = self.receiver.try_recv() else {
                 return;
             };
-            gathered += batch.items.len();
+            gathered += batch.items.iter().filter_map(Item::message).count();
             front.aside.push_back(batch);
         }
     }
