@@ -270,7 +270,9 @@ impl Queue {
         }
     }
 
+    /// Those that wait now: what comes meanwhile could keep this going for ever.
     fn many(&self, front: &mut Front, max: usize) -> Result<Vec<Message>, Empty> {
+        let max = max.min(self.items().max(1));
         let mut messages = Vec::with_capacity(max.min(front.items.len()));
         while messages.len() < max {
             match self.next(front) {
