@@ -222,12 +222,9 @@ impl Queue {
         let mut front = self.lock();
         let dropped = self.many(&mut front, usize::MAX).unwrap_or_default();
         self.count_dropped(&dropped);
-        let partial = front.give_up_partial();
-        if let Some(length) = partial {
-            self.dropped.add(Weight::message(length));
-        }
+        let partial = self.drop_partial(&mut front);
         drop(front);
-        dropped.len() + usize::from(partial.is_some())
+        dropped.len() + usize::from(partial)
     }
 
     /// After a burst the next one is likely to be close: gives way to the reader a few times rather
@@ -292,7 +289,11 @@ impl Queue {
         };
         let Some(batch) = batch else {
             self.recycle(std::mem::take(&mut front.items));
-            return Err(self.emptiness());
+            let empty = self.emptiness();
+            if empty == Empty::ForEver {
+                self.drop_partial(front);
+            }
+            return Err(empty);
         };
         if batch.items.len() > 1 {
             self.burst.store(true, Ordering::Relaxed);

@@ -134,6 +134,17 @@ impl Queue {
         Ok(None)
     }
 
+    /// Drops a message that is being put together, with what is to come of it. Whether there was one.
+    pub(super) fn drop_partial(&self, front: &mut Front) -> bool {
+        match front.give_up_partial() {
+            Some(length) => {
+                self.dropped.add(Weight::message(length));
+                true
+            }
+            None => false,
+        }
+    }
+
     fn skip(&self, front: &mut Front, piece: &Piece) {
         self.taken(Weight::piece(piece));
         self.dropped.add(Weight::piece(piece));
