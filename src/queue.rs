@@ -165,14 +165,20 @@ impl Queue {
 
     /// The next message, or none yet: then `task` is woken when to ask again.
     pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
+        // Wakers are code of the user: they are cloned and dropped without the lock.
+        let mut ours = Some(task.clone());
+        let mut _replaced = None;
         let mut front = self.lock();
         loop {
             match self.next(&mut front) {
                 Err(Empty::Now) => {}
                 result => return result,
             }
-            let added = front.register(id, task);
-            self.waiting.fetch_add(added, Ordering::SeqCst);
+            if let Some(ours) = ours.take() {
+                _replaced = front.register(id, ours);
+                let added = usize::from(_replaced.is_none());
+                self.waiting.fetch_add(added, Ordering::SeqCst);
+            }
             fence(Ordering::SeqCst);
             self.wake_if_paused();
             if !self.has_more(&front, false) {
@@ -188,8 +194,11 @@ impl Queue {
 
     /// Wakes the task no more.
     pub(crate) fn forget_task(&self, id: u64) {
-        let removed = self.lock().unregister(id);
+        let mut front = self.lock();
+        let forgotten = front.unregister(id);
+        let removed = usize::from(forgotten.is_some());
         self.waiting.fetch_sub(removed, Ordering::SeqCst);
+        drop(front);
     }
 
     /// All messages that wait, up to `max`.

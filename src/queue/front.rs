@@ -44,25 +44,21 @@ impl Front {
         items.filter_map(Item::message)
     }
 
-    /// Registers a task, or its new waker. Returns how many there are more.
-    pub(super) fn register(&mut self, id: u64, task: &Waker) -> usize {
+    /// Registers a task, or its new waker in place of the one that is returned.
+    pub(super) fn register(&mut self, id: u64, task: Waker) -> Option<Waker> {
         match self.tasks.iter_mut().find(|(other, _)| *other == id) {
-            Some((_, waker)) => {
-                waker.clone_from(task);
-                0
-            }
+            Some((_, waker)) => Some(std::mem::replace(waker, task)),
             None => {
-                self.tasks.push((id, task.clone()));
-                1
+                self.tasks.push((id, task));
+                None
             }
         }
     }
 
-    /// Returns how many there are less.
-    pub(super) fn unregister(&mut self, id: u64) -> usize {
-        let before = self.tasks.len();
-        self.tasks.retain(|(other, _)| *other != id);
-        before - self.tasks.len()
+    /// Returns the waker, if the task was registered.
+    pub(super) fn unregister(&mut self, id: u64) -> Option<Waker> {
+        let place = self.tasks.iter().position(|(other, _)| *other == id)?;
+        Some(self.tasks.swap_remove(place).1)
     }
 
     /// Drops a message that is being put together, with what is to come of it.
