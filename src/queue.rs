@@ -334,8 +334,8 @@ impl Queue {
 
     fn taken(&self, weight: Weight) {
         self.taken.add(weight);
-        // A pause that begins just now may be missed here; the next taking, or the wait for a
-        // message when there is none, sees it.
+        // A pause that begins just now may be missed here. The next taking sees it, or the wait for
+        // a message; if there is neither, the producer's second look finds that there is room.
         if self.paused.load(Ordering::Relaxed) && self.is_low() {
             self.wake_if_paused();
         }

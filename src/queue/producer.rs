@@ -10,7 +10,10 @@ use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long after it has announced a pause the producer looks again, unasked.
+const SECOND_LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -163,18 +166,21 @@ impl Producer {
         }
         let mut pauses = queue.lock_pauses();
         loop {
-            queue.paused.store(true, Ordering::SeqCst);
+            let announced = queue.paused.swap(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            pauses = match left {
-                _ if is_over(queue) => break,
-                Some(left) if left.is_zero() => break,
+            let now = Instant::now();
+            if is_over(queue) || deadline.is_some_and(|deadline| deadline <= now) {
+                break;
+            }
+            // A taking needs no fence: one that neither saw `paused` nor was seen is seen by then.
+            let second_look = (!announced).then(|| now + SECOND_LOOK);
+            pauses = match deadline.into_iter().chain(second_look).min() {
                 None => queue
                     .resume
                     .wait(pauses)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let result = queue.resume.wait_timeout(pauses, left);
+                Some(until) => {
+                    let result = queue.resume.wait_timeout(pauses, until - now);
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
