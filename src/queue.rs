@@ -137,21 +137,30 @@ impl fmt::Debug for Queue {
 impl Queue {
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
-        // `taken` first: it never passes `put`.
-        let taken = self.taken.messages();
-        (self.put.messages() - taken) as usize
+        self.difference(Tally::messages)
     }
 
     /// Bytes of payload that wait.
     pub(crate) fn bytes(&self) -> usize {
-        let taken = self.taken.bytes();
-        (self.put.bytes() - taken) as usize
+        self.difference(Tally::bytes)
     }
 
     /// Messages and further pieces that wait: what the bound in messages counts.
     fn items(&self) -> usize {
-        let taken = self.taken.items();
-        (self.put.items() - taken) as usize
+        self.difference(Tally::items)
+    }
+
+    /// What was put and not taken at one moment: had this thread to pause between the two, the
+    /// difference could be any number.
+    fn difference(&self, read: impl Fn(&Tally) -> u64) -> usize {
+        let mut taken = read(&self.taken);
+        loop {
+            let put = read(&self.put);
+            let before = std::mem::replace(&mut taken, read(&self.taken));
+            if before == taken {
+                return (put - taken) as usize;
+            }
+        }
     }
 
     /// The next message, if one waits.
@@ -166,25 +175,26 @@ impl Queue {
 
     /// The next message, or none yet: then `task` is woken when to ask again.
     pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
-        // To clone or drop a waker is code of the application's: not under the lock.
-        let task = task.clone();
+        // Wakers are code of the user: they are cloned and dropped without the lock.
+        let mut ours = Some(task.clone());
+        let mut _replaced = None;
         let mut front = self.lock();
-        let mut result = self.next(&mut front);
-        if result != Err(Empty::Now) {
-            return result;
-        }
-        let before = front.register(id, task);
-        self.waiting
-            .fetch_add(usize::from(before.is_none()), Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.wake_if_paused();
-        while result == Err(Empty::Now) && self.has_more(&front, false) {
-            result = self.next(&mut front);
+        loop {
+            match self.next(&mut front) {
+                Err(Empty::Now) => {}
+                result => return result,
+            }
+            if let Some(ours) = ours.take() {
+                _replaced = front.register(id, ours);
+                let added = usize::from(_replaced.is_none());
+                self.waiting.fetch_add(added, Ordering::SeqCst);
+            }
+            fence(Ordering::SeqCst);
             self.wake_if_paused();
+            if !self.has_more(&front, false) {
+                return Err(Empty::Now);
+            }
         }
-        drop(front);
-        drop(before);
-        result
     }
 
     /// A number for a task.
@@ -194,9 +204,11 @@ impl Queue {
 
     /// Wakes the task no more.
     pub(crate) fn forget_task(&self, id: u64) {
-        let removed = self.lock().unregister(id);
-        let removed = usize::from(removed.is_some());
+        let mut front = self.lock();
+        let forgotten = front.unregister(id);
+        let removed = usize::from(forgotten.is_some());
         self.waiting.fetch_sub(removed, Ordering::SeqCst);
+        drop(front);
     }
 
     /// All messages that wait, up to `max`.
@@ -281,7 +293,9 @@ impl Queue {
         }
     }
 
+    /// Those that wait now: what comes meanwhile could keep this going for ever.
     fn many(&self, front: &mut Front, max: usize) -> Result<Vec<Message>, Empty> {
+        let max = max.min(self.items().max(1));
         let mut messages = Vec::with_capacity(max.min(front.items.len()));
         while messages.len() < max {
             match self.next(front) {
@@ -301,7 +315,11 @@ impl Queue {
         };
         let Some(batch) = batch else {
             self.recycle(std::mem::take(&mut front.items));
-            return Err(self.emptiness());
+            let empty = self.emptiness();
+            if empty == Empty::ForEver {
+                self.drop_partial(front);
+            }
+            return Err(empty);
         };
         if batch.items.len() > 1 {
             self.burst.store(true, Ordering::Relaxed);
@@ -312,9 +330,10 @@ impl Queue {
         Ok(())
     }
 
-    /// The channel ends after its last batch.
+    /// The channel ends after its last batch; what is diverted never comes here.
     fn emptiness(&self) -> Empty {
-        match self.ended.load(Ordering::SeqCst) && self.receiver.is_empty() {
+        let ended = self.ended.load(Ordering::SeqCst);
+        match ended && (self.is_diverted() || self.receiver.is_empty()) {
             true => Empty::ForEver,
             false => Empty::Now,
         }
@@ -332,8 +351,8 @@ impl Queue {
 
     fn taken(&self, weight: Weight) {
         self.taken.add(weight);
-        // A pause that begins just now may be missed here; the next taking, or the wait for a
-        // message when there is none, sees it.
+        // A pause that begins just now may be missed here. The next taking sees it, or the wait for
+        // a message; if there is neither, the producer's second look finds that there is room.
         if self.paused.load(Ordering::Relaxed) && self.is_low() {
             self.wake_if_paused();
         }
@@ -476,4 +495,8 @@ fn give_way(is_over: impl Fn() -> bool) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(wsync_shuttle)]
+mod model;
+#[cfg(test)]
+#[cfg(not(wsync_shuttle))]
 mod tests;

@@ -1,6 +1,7 @@
 //! What is next in the queue.
 
 use super::item::{Batch, Item, Items};
+use crate::message::Message;
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
@@ -36,10 +37,11 @@ impl Front {
         }
     }
 
-    /// All items that were taken up or looked at, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
+    /// All whole messages that were taken up or looked at, in order.
+    pub(super) fn messages(&self) -> impl Iterator<Item = &Message> {
         let aside = self.aside.iter().flat_map(|batch| batch.items.iter());
-        self.items.iter().rev().chain(aside)
+        let items = self.items.iter().rev().chain(aside);
+        items.filter_map(Item::message)
     }
 
     /// Registers a task, or its new waker. Returns the one that it had.

@@ -12,6 +12,14 @@ pub(crate) enum Item {
 }
 
 impl Item {
+    /// Unless it is a piece of one.
+    pub(super) fn message(&self) -> Option<&Message> {
+        match self {
+            Item::Message(message) => Some(message),
+            Item::Piece(_) => None,
+        }
+    }
+
     pub(super) fn weight(&self) -> Weight {
         match self {
             Item::Message(message) => Weight::message(message.len()),

@@ -10,7 +10,10 @@ use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long after it has announced a pause the producer looks again, unasked.
+const SECOND_LOOK: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -54,7 +57,7 @@ impl Producer {
         if self.queue.bounds.take_change() {
             self.room = (0, 0);
         }
-        !self.has_room() && !self.queue.is_open()
+        !self.has_room() && !self.queue.is_open() && self.overflowed.is_none()
     }
 
     /// Whether nothing holds the reader up, whatever waits.
@@ -191,18 +194,21 @@ impl Producer {
         }
         let mut pauses = queue.lock_pauses();
         loop {
-            queue.paused.store(true, Ordering::SeqCst);
+            let announced = queue.paused.swap(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            pauses = match left {
-                _ if is_over(queue) => break,
-                Some(left) if left.is_zero() => break,
+            let now = Instant::now();
+            if is_over(queue) || deadline.is_some_and(|deadline| deadline <= now) {
+                break;
+            }
+            // A taking needs no fence: one that neither saw `paused` nor was seen is seen by then.
+            let second_look = (!announced).then(|| now + SECOND_LOOK);
+            pauses = match deadline.into_iter().chain(second_look).min() {
                 None => queue
                     .resume
                     .wait(pauses)
                     .unwrap_or_else(PoisonError::into_inner),
-                Some(left) => {
-                    let result = queue.resume.wait_timeout(pauses, left);
+                Some(until) => {
+                    let result = queue.resume.wait_timeout(pauses, until - now);
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -217,7 +223,11 @@ impl Producer {
     }
 
     fn look_for_room(&mut self) -> bool {
-        let (messages, bytes) = self.queue.bounds.get();
+        let (messages, bytes) = match self.overflowed {
+            None => self.queue.bounds.get(),
+            // What comes behind a message that was dropped would hide the hole.
+            Some(_) => (0, 0),
+        };
         let waiting = self.queue.items() + self.batch.len();
         let waiting_bytes = self.queue.bytes() + self.weight.bytes as usize;
         self.room = (
@@ -232,6 +242,7 @@ impl Producer {
     fn admit(&mut self, weight: Weight) -> bool {
         let released = self.queue.released.load(Ordering::SeqCst);
         match self.queue.bounds.overflow() {
+            _ if self.overflowed.is_some() => {}
             // On the way to the peer's Close frame, what finds no room is dropped.
             Overflow::Block if !released => return true,
             Overflow::DropOldest => {

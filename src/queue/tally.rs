@@ -57,7 +57,7 @@ impl HighMark {
         }
     }
 
-    /// For the producer.
+    /// What waits.
     pub(super) fn note(&self, messages: usize, bytes: usize) {
         for (mark, now) in [(&self.messages, messages), (&self.bytes, bytes)] {
             if mark.load(Ordering::Relaxed) < now {
@@ -75,11 +75,11 @@ impl HighMark {
         )
     }
 
-    /// Starts again from what waits now.
-    pub(super) fn reset(&self, messages: usize, bytes: usize) {
+    /// Starts again; what waits now has to be noted then.
+    pub(super) fn reset(&self) {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         *since = Instant::now();
-        self.messages.store(messages, Ordering::Relaxed);
-        self.bytes.store(bytes, Ordering::Relaxed);
+        self.messages.store(0, Ordering::SeqCst);
+        self.bytes.store(0, Ordering::SeqCst);
     }
 }

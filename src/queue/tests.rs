@@ -1,7 +1,14 @@
 //! Tests of the receive queue.
 
+mod bounds;
+mod load;
+mod looks;
+mod pieces;
+mod stress;
+
 use super::*;
-use crate::protocol::Sink;
+use crate::protocol::{Piece, PieceEnd, Sink};
+use bytes::Bytes;
 use std::thread;
 
 fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {
@@ -15,6 +22,15 @@ fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {
 
 fn numbered(n: u32) -> Message {
     Message::from(n.to_be_bytes().as_slice())
+}
+
+fn piece(first: bool, end: PieceEnd, payload: &str) -> Piece {
+    Piece {
+        text: false,
+        first,
+        end,
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    }
 }
 
 fn soon() -> Option<Instant> {

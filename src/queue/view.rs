@@ -142,7 +142,8 @@ impl QueueView {
 
     /// Lets [`high_water`](Self::high_water) start again, from what waits now.
     pub fn reset_high_water(&self) {
-        self.queue.high.reset(self.len(), self.bytes());
+        self.queue.high.reset();
+        self.queue.high.note(self.len(), self.bytes());
     }
 
     /// What went through the queue since the connection opened.
@@ -155,7 +156,10 @@ impl Queue {
     /// Changes the bounds and the policy.
     pub(crate) fn configure(&self, config: &QueueConfig) -> Result<(), Misuse> {
         config.check()?;
+        // One after the other: a mixture of two could have its low mark above the bound.
+        let pauses = self.lock_pauses();
         self.bounds.set(config);
+        drop(pauses);
         self.wake_producer();
         Ok(())
     }
@@ -164,13 +168,14 @@ impl Queue {
         let front = self.lock();
         let (taken, taken_bytes) = (self.taken.messages(), self.taken.bytes());
         let (dropped, dropped_bytes) = (self.dropped.messages(), self.dropped.bytes());
+        let (put, put_bytes) = (self.put.messages(), self.put.bytes());
         drop(front);
         let (refused, refused_bytes) = (self.refused.messages(), self.refused.bytes());
         let pauses = self.lock_pauses();
         let going_on = pauses.since.map(|since| since.elapsed());
         QueueStats {
-            received: self.put.messages() + refused,
-            received_bytes: self.put.bytes() + refused_bytes,
+            received: put + refused,
+            received_bytes: put_bytes + refused_bytes,
             delivered: taken - dropped,
             delivered_bytes: taken_bytes - dropped_bytes,
             dropped: dropped + refused,
@@ -182,11 +187,7 @@ impl Queue {
     fn look(&self, n: usize) -> Vec<Message> {
         let mut front = self.lock();
         self.gather(&mut front, n);
-        let messages = front.iter().filter_map(|item| match item {
-            Item::Message(message) => Some(message.clone()),
-            Item::Piece(_) => None,
-        });
-        messages.take(n).collect()
+        front.messages().take(n).cloned().collect()
     }
 
     /// Takes nothing up: the reader may have the front in its hands.
@@ -199,16 +200,16 @@ impl Queue {
         }
     }
 
-    /// Moves batches from the channel to where they can be looked at, until there are `n` whole
-    /// messages.
+    /// Moves batches from the channel to where they can be looked at, until there are `n` messages.
     fn gather(&self, front: &mut Front, n: usize) {
-        let is_whole = |item: &&Item| matches!(item, Item::Message(_));
-        let mut gathered = front.iter().filter(is_whole).take(n).count();
+        // What comes meanwhile could keep this going for ever.
+        let n = n.min(self.len());
+        let mut gathered = front.messages().take(n).count();
         while gathered < n {
             let Ok(batch) = self.receiver.try_recv() else {
                 return;
             };
-            gathered += batch.items.iter().filter(is_whole).count();
+            gathered += batch.items.iter().filter_map(Item::message).count();
             front.aside.push_back(batch);
         }
     }
