@@ -240,7 +240,7 @@ fn a_reader_that_is_dropped_skips_only_its_message() {
                 let reader = ws.recv_streaming().unwrap();
                 peer.frame(FIN, b"the end");
                 peer.text("next");
-                eventually("both", || ws.len() >= 1);
+                eventually("the next", || !ws.is_empty());
                 drop(reader);
                 let reader = ws.recv_streaming().unwrap();
                 assert_eq!(read_all(reader), b"next");
