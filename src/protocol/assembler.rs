@@ -175,7 +175,7 @@ impl Assembler {
     fn push_piece(&mut self, end: PieceEnd, sink: &mut impl Sink) -> bool {
         self.streamed = Some(self.total());
         sink.push_piece(Piece {
-            text: self.kind == Some(MessageKind::Text),
+            kind: self.kind.unwrap_or(MessageKind::Binary),
             first: std::mem::take(&mut self.first),
             end,
             payload: self.take_payload(),

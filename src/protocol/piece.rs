@@ -1,12 +1,13 @@
 //! Parts of a large message, handed on while it arrives.
 
+use crate::message::MessageKind;
 use bytes::Bytes;
 
 /// What came of a message since its piece before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// Of a text message; a character may be cut by the end of the piece.
-    pub(crate) text: bool,
+    /// Of its message. A character of a text may be cut by the end of the piece.
+    pub(crate) kind: MessageKind,
     /// No piece of the message came before.
     pub(crate) first: bool,
     pub(crate) end: PieceEnd,

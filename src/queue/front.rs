@@ -2,6 +2,7 @@
 
 use super::item::{Batch, Item, Items};
 use crate::message::Message;
+use crate::message::MessageKind;
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub(super) struct Front {
     /// Tasks that wait for a message.
     pub(super) tasks: Vec<(u64, Waker)>,
     /// A message in pieces that receive calls are putting together: whether it is text, and its begin.
-    pub(super) partial: Option<(bool, Vec<u8>)>,
+    pub(super) partial: Option<(MessageKind, Vec<u8>)>,
     /// The pieces that are next are for the one that has claimed their message.
     pub(super) claimed: bool,
     /// Pieces are dropped up to the end of their message.

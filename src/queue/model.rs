@@ -4,6 +4,7 @@
 //! deadline lasts until it is woken. Memory is sequentially consistent.
 
 use super::*;
+use crate::message::MessageKind;
 use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use shuttle::thread::{self, JoinHandle};
@@ -64,7 +65,7 @@ fn send(producer: &mut Producer, burst: impl IntoIterator<Item = u8>) {
 
 fn send_piece(producer: &mut Producer, first: bool, end: PieceEnd, n: u8) {
     producer.push_piece(Piece {
-        text: false,
+        kind: MessageKind::Binary,
         first,
         end,
         payload: Bytes::from(vec![n]),

@@ -3,7 +3,7 @@
 use super::front::Front;
 use super::item::{Item, Weight};
 use super::{Empty, Queue};
-use crate::message::{Message, Text};
+use crate::message::{Message, MessageKind, Text};
 use crate::protocol::{Piece, PieceEnd};
 use bytes::Bytes;
 use std::time::Instant;
@@ -14,7 +14,7 @@ pub(crate) enum Begun {
     Whole(Message),
     /// The caller has claimed it, unless the first piece is the last.
     InPieces {
-        text: bool,
+        kind: MessageKind,
         next: Next,
     },
 }
@@ -60,10 +60,10 @@ impl Queue {
             if front.claimed {
                 return Err(Empty::Now);
             }
-            if let Some((text, begun)) = front.partial.take() {
+            if let Some((kind, begun)) = front.partial.take() {
                 front.claimed = true;
                 let next = Next::Piece(begun.into());
-                return Ok(Begun::InPieces { text, next });
+                return Ok(Begun::InPieces { kind, next });
             }
             match front.items.pop() {
                 Some(Item::Message(message)) => {
@@ -73,9 +73,9 @@ impl Queue {
                 Some(Item::Piece(piece)) if piece.first => {
                     front.claimed = true;
                     front.skipping = false;
-                    let text = piece.text;
+                    let kind = piece.kind;
                     let next = self.hand_over(front, *piece);
-                    return Ok(Begun::InPieces { text, next });
+                    return Ok(Begun::InPieces { kind, next });
                 }
                 Some(Item::Piece(piece)) => self.skip(front, &piece),
                 None => self.refill(front)?,
@@ -124,11 +124,11 @@ impl Queue {
         }
         self.taken(Weight::piece(&piece));
         front.skipping = false;
-        let (text, mut payload) = front.partial.take().unwrap_or((piece.text, Vec::new()));
+        let (kind, mut payload) = front.partial.take().unwrap_or((piece.kind, Vec::new()));
         payload.extend_from_slice(&piece.payload);
         match piece.end {
-            PieceEnd::More => front.partial = Some((text, payload)),
-            PieceEnd::Last => return Ok(Some(message(text, payload))),
+            PieceEnd::More => front.partial = Some((kind, payload)),
+            PieceEnd::Last => return Ok(Some(message(kind, payload))),
             PieceEnd::Torn => self.dropped.add(Weight::message(payload.len())),
         }
         Ok(None)
@@ -151,13 +151,13 @@ impl Queue {
 }
 
 /// Text was checked while it arrived. A payload does not hold much more memory than it has bytes.
-fn message(text: bool, mut payload: Vec<u8>) -> Message {
+fn message(kind: MessageKind, mut payload: Vec<u8>) -> Message {
     if payload.capacity() > payload.len() + payload.len() / 4 {
         payload.shrink_to_fit();
     }
-    match text {
-        false => Message::from(payload),
-        true => match Text::try_from(payload) {
+    match kind {
+        MessageKind::Binary => Message::from(payload),
+        MessageKind::Text => match Text::try_from(payload) {
             Ok(text) => Message::Text(text),
             Err(_) => unreachable!("checked piece by piece"),
         },

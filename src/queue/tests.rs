@@ -7,6 +7,7 @@ mod pieces;
 mod stress;
 
 use super::*;
+use crate::message::MessageKind;
 use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use std::thread;
@@ -26,7 +27,7 @@ fn numbered(n: u32) -> Message {
 
 fn piece(first: bool, end: PieceEnd, payload: &str) -> Piece {
     Piece {
-        text: false,
+        kind: MessageKind::Binary,
         first,
         end,
         payload: Bytes::copy_from_slice(payload.as_bytes()),

@@ -18,19 +18,16 @@ impl Receiver {
     /// # Examples
     ///
     /// ```no_run
-    /// use futures_core::Stream;
+    /// use futures_util::StreamExt;
     ///
-    /// async fn print(mut messages: wsync::MessageStream) -> Result<(), wsync::Error> {
-    ///     let next = |m: &mut wsync::MessageStream, cx: &mut _| std::pin::Pin::new(m).poll_next(cx);
-    ///     // With the crate `futures-util`: `while let Some(message) = messages.next().await`.
-    ///     while let Some(message) = std::future::poll_fn(|cx| next(&mut messages, cx)).await {
+    /// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+    /// let mut messages = receiver.into_stream();
+    /// futures_executor::block_on(async {
+    ///     while let Some(message) = messages.next().await {
     ///         println!("{:?}", message?);
     ///     }
-    ///     Ok(())
-    /// }
-    ///
-    /// let (_sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
-    /// let printing = print(receiver.into_stream());
+    ///     Ok::<(), wsync::Error>(())
+    /// })?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn into_stream(self) -> MessageStream {

@@ -3,6 +3,7 @@
 use super::Receiver;
 use crate::config;
 use crate::error::{Error, RecvError, Timeout};
+use crate::message::MessageKind;
 use crate::queue::{Begun, Empty, Next};
 use bytes::Bytes;
 use std::fmt;
@@ -43,13 +44,13 @@ impl Receiver {
             self.before_waiting();
             begun = queue.begin_pieces(None);
         }
-        let (text, next) = match begun.map_err(|_| RecvError(self.end_error()))? {
-            Begun::Whole(message) => (message.is_text(), Next::Last(message.into_bytes())),
-            Begun::InPieces { text, next } => (text, next),
+        let (kind, next) = match begun.map_err(|_| RecvError(self.end_error()))? {
+            Begun::Whole(message) => (message.kind(), Next::Last(message.into_bytes())),
+            Begun::InPieces { kind, next } => (kind, next),
         };
         let mut reader = MessageReader {
             receiver: self,
-            text,
+            kind,
             timeout: None,
             piece: Bytes::new(),
             progress: Progress::Open,
@@ -66,7 +67,7 @@ impl Receiver {
 /// dropped.
 pub struct MessageReader<'a> {
     receiver: &'a Receiver,
-    text: bool,
+    kind: MessageKind,
     timeout: Option<Duration>,
     /// What came and was not read.
     piece: Bytes,
@@ -85,9 +86,9 @@ enum Progress {
 }
 
 impl<'a> MessageReader<'a> {
-    /// Whether it is a text message.
-    pub fn is_text(&self) -> bool {
-        self.text
+    /// Whether the message is text or binary.
+    pub fn kind(&self) -> MessageKind {
+        self.kind
     }
 
     /// Sets how long a read waits for the next piece; then it fails with
@@ -155,7 +156,7 @@ impl fmt::Debug for MessageReader<'_> {
     /// Nothing of the message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageReader")
-            .field("is_text", &self.text)
+            .field("kind", &self.kind)
             .field("progress", &self.progress)
             .finish_non_exhaustive()
     }

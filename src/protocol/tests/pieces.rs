@@ -442,7 +442,7 @@ proptest! {
                 Came::Whole(message) => prop_assert!(message.len() <= above),
                 Came::Piece(piece) if piece.first => {
                     let step = longer.next().unwrap();
-                    prop_assert_eq!(piece.text, step.message.is_text());
+                    prop_assert_eq!(piece.kind, step.message.kind());
                     prop_assert!(step.message.as_bytes().starts_with(&piece.payload));
                 }
                 _ => {}

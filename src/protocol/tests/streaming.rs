@@ -1,6 +1,7 @@
 //! A decoder that hands on pieces, fed as a reader does it.
 
 use super::*;
+use crate::message::MessageKind;
 use crate::protocol::PieceEnd;
 
 /// What a sink that takes pieces was given, and what the steps between said.
@@ -93,7 +94,7 @@ impl Streaming {
     /// The events as if nothing had come in pieces, and what came of a message that did not end.
     pub(super) fn joined(&self) -> (Outcome, Option<Message>) {
         let mut events = Vec::new();
-        let mut begun: Option<(bool, Vec<u8>)> = None;
+        let mut begun: Option<(MessageKind, Vec<u8>)> = None;
         for came in &self.sink.came {
             match came {
                 Came::Other(event) => events.push(event.clone()),
@@ -103,8 +104,8 @@ impl Streaming {
                 }
                 Came::Piece(piece) => {
                     assert_eq!(piece.first, begun.is_none(), "{piece:?}");
-                    let (text, payload) = begun.get_or_insert((piece.text, Vec::new()));
-                    assert_eq!(piece.text, *text);
+                    let (kind, payload) = begun.get_or_insert((piece.kind, Vec::new()));
+                    assert_eq!(piece.kind, *kind);
                     payload.extend_from_slice(&piece.payload);
                     match piece.end {
                         PieceEnd::More => assert!(!piece.payload.is_empty()),
@@ -132,10 +133,12 @@ impl Streaming {
     }
 }
 
-fn whole((text, payload): (bool, Vec<u8>)) -> Event {
-    Event::Message(match text {
-        true => Message::from(String::from_utf8(payload).expect("text in pieces is text")),
-        false => Message::from(payload),
+fn whole((kind, payload): (MessageKind, Vec<u8>)) -> Event {
+    Event::Message(match kind {
+        MessageKind::Text => {
+            Message::from(String::from_utf8(payload).expect("text in pieces is text"))
+        }
+        MessageKind::Binary => Message::from(payload),
     })
 }
 

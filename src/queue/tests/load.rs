@@ -1,6 +1,7 @@
 //! A load for one queue: its producer, consumers of all kinds, and who looks on.
 
 use super::super::*;
+use crate::message::MessageKind;
 use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -186,7 +187,7 @@ fn cut(payload: Bytes, rng: &mut Rng) -> Vec<Piece> {
             false => PieceEnd::More,
         };
         pieces.push(Piece {
-            text: false,
+            kind: MessageKind::Binary,
             first: pieces.is_empty(),
             end,
             payload,
