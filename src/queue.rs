@@ -478,4 +478,8 @@ fn give_way(is_over: impl Fn() -> bool) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(wsync_shuttle)]
+mod model;
+#[cfg(test)]
+#[cfg(not(wsync_shuttle))]
 mod tests;
