@@ -10,7 +10,7 @@ use common::{
     pattern, spawn, watchdog,
 };
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -296,9 +296,9 @@ fn looks_share_the_payloads() {
     });
 }
 
-/// Looks in all ways until told to stop; says how many messages it saw.
-fn look(view: &QueueView, stop: &AtomicBool) -> usize {
-    let (mut seen, mut before) = (0, 0);
+/// Looks in all ways until told to stop; counts what it sees.
+fn look(view: &QueueView, stop: &AtomicBool, seen: &AtomicUsize) {
+    let mut before = 0;
     while !stop.load(Ordering::SeqCst) {
         let looks = [
             view.peek_n(7),
@@ -311,14 +311,13 @@ fn look(view: &QueueView, stop: &AtomicBool) -> usize {
                 assert!(before <= next, "{next} was seen after {before}");
                 before = next;
             }
-            seen += numbers.len();
+            seen.fetch_add(numbers.len(), Ordering::SeqCst);
         }
         let stats = view.stats();
         assert!(stats.received >= stats.delivered + stats.dropped);
         let _ = (view.oldest_age(), view.high_water(), view.len());
         thread::yield_now();
     }
-    seen
 }
 
 #[test]
@@ -328,14 +327,16 @@ fn looks_lose_double_and_reorder_nothing_while_messages_flow() {
         for &scheme in Scheme::all() {
             let (client, server) = pair(scheme);
             let stop = Arc::new(AtomicBool::new(false));
+            let seen = Arc::new(AtomicUsize::new(0));
             let lookers: [_; 2] = [(); 2].map(|()| {
-                let (view, stop) = (server.queue(), Arc::clone(&stop));
-                spawn(move || look(&view, &stop))
+                let (view, stop, seen) = (server.queue(), Arc::clone(&stop), Arc::clone(&seen));
+                spawn(move || look(&view, &stop, &seen))
             });
             let sending = spawn(move || {
                 (0..COUNT).for_each(|n| client.feed(numbered(n)).unwrap());
                 client.close().unwrap()
             });
+            eventually("a look", || seen.load(Ordering::SeqCst) > 0);
             let mut expected = 0;
             let mut check = |message: &Message| {
                 assert_eq!(number_of(message), expected);
@@ -351,8 +352,9 @@ fn looks_lose_double_and_reorder_nothing_while_messages_flow() {
             assert_eq!(expected, COUNT);
             sending.within(LATE, "the sender");
             stop.store(true, Ordering::SeqCst);
-            let seen = lookers.map(|looker| looker.within(LATE, "looking"));
-            assert!(seen.iter().sum::<usize>() > 0);
+            for looker in lookers {
+                looker.within(LATE, "looking");
+            }
             assert_eq!(server.queue().stats().delivered, COUNT);
         }
     });
