@@ -206,6 +206,10 @@ impl ClientBuilder {
     /// the system takes, and a close in it does not wait either. Nothing is read and no ping answered
     /// while it runs. If it panics its connection is failed with 1011.
     ///
+    /// The first call may come before `connect` has returned. Calls go on after a close, for what came
+    /// until the peer's Close frame. A receive call on the same connection in it would wait for ever;
+    /// a send on another connection waits as it does anywhere.
+    ///
     /// # Examples
     ///
     /// ```
