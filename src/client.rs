@@ -209,6 +209,10 @@ impl ClientBuilder {
     /// Nothing is read and no ping answered while the handler runs, so it must not wait for its own
     /// connection in any other way. If it panics, the connection is failed with 1011.
     ///
+    /// The first call may come before `connect` has returned. Calls go on after a close, for what came
+    /// until the peer's Close frame. A receive call on the same connection in it would wait for ever;
+    /// a send on another connection waits as it does anywhere.
+    ///
     /// # Examples
     ///
     /// ```

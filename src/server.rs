@@ -258,7 +258,7 @@ impl Server {
 
     /// Stops: accepts nobody any more, refuses handshakes that are under way with 503, closes all
     /// connections with 1001, and waits for their threads. Called from a handler, it does not wait
-    /// for that one.
+    /// for that one; called from a callback ([`Upgrade::on_message`]), it does not wait at all.
     ///
     /// # Errors
     ///

@@ -334,6 +334,34 @@ fn with_another_policy_a_full_channel_stops_nobody_and_drops_are_counted() {
 }
 
 #[test]
+fn a_look_at_the_queue_while_the_reader_waits_for_room_loses_nothing() {
+    for_all(|ours, scheme| {
+        let mut config = patient(ours.config());
+        config.queue.overflow = Overflow::DropNewest;
+        // Opened fills the channel.
+        let (ws, mut peer, inbox) = open(ours, scheme, config, 1);
+        for n in 0..5 {
+            // Each comes with a read of its own.
+            peer.frame(FIN | BINARY, &numbered(n));
+            eventually("one more", || ws.len() as u64 == n + 1);
+        }
+        peer.close(1000);
+        peer.read_close();
+        peer.read_end_and_leave();
+        eventually("the end", || ws.closed().is_some());
+        for _ in 0..20 {
+            assert!(ws.queue().oldest_age().is_some() || ws.len() == 5);
+            thread::sleep(Duration::from_millis(2));
+        }
+        let _sender = opened(&inbox);
+        for n in 0..5 {
+            assert_eq!(number_of(&message(&inbox)), n);
+        }
+        assert!(closed(&inbox).0.is_normal());
+    });
+}
+
+#[test]
 fn when_nobody_can_receive_any_more_the_connection_is_closed_with_1001() {
     for_all(|ours, scheme| {
         // While the reader waits for room, and when the next message comes.
