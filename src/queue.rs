@@ -290,6 +290,8 @@ impl Queue {
             None => self.receiver.try_recv().ok(),
         };
         let Some(batch) = batch else {
+            // Who only tries never waits.
+            self.wake_if_paused();
             self.recycle(std::mem::take(&mut front.items));
             return Err(self.emptiness());
         };
@@ -322,8 +324,8 @@ impl Queue {
 
     fn taken(&self, weight: Weight) {
         self.taken.add(weight);
-        // A pause that begins just now may be missed here; the next taking, or the wait for a
-        // message when there is none, sees it.
+        // A pause that begins just now may be missed here; the next taking sees it, or the next look
+        // that finds nothing.
         if self.paused.load(Ordering::Relaxed) && self.is_low() {
             self.wake_if_paused();
         }

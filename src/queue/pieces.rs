@@ -2,6 +2,7 @@
 
 use super::front::Front;
 use super::item::{Item, Weight};
+use super::sync::{Ordering, fence};
 use super::{Empty, Queue};
 use crate::message::{Message, Text};
 use crate::protocol::{Piece, PieceEnd};
@@ -50,6 +51,9 @@ impl Queue {
         (front.claimed, front.skipping) = (false, true);
         self.skip_all(&mut front);
         drop(front);
+        // Perhaps nothing is taken for a long time.
+        fence(Ordering::SeqCst);
+        self.wake_if_paused();
         self.wake_consumers(true);
     }
 
