@@ -383,3 +383,36 @@ fn a_callback_gets_whole_messages_and_may_take_its_time() {
         assert_eq!(second.as_bytes(), [1; 2000]);
     });
 }
+
+#[test]
+fn the_rest_of_a_message_that_is_skipped_needs_no_consumer() {
+    watchdog(60, || {
+        for is_cleared in [false, true] {
+            for ours in Ours::BOTH {
+                let mut config = streaming(ours.config());
+                config.queue.bytes = 5000;
+                let (ws, mut peer) = peer::open(ours, Scheme::Ws, config);
+                peer.frame(BINARY, &[1; 3000]);
+                eventually("a first piece", || ws.len() == 1);
+                if is_cleared {
+                    assert!(ws.recv_timeout(MOMENT).is_err());
+                    assert_eq!(ws.clear(), 1);
+                } else {
+                    let reader = ws.recv_streaming().unwrap();
+                    peer.frame(CONTINUATION, &[1; 8000]);
+                    eventually("a full queue", || ws.bytes() >= 5000);
+                    drop(reader);
+                    eventually("an empty queue", || ws.bytes() == 0);
+                }
+                (0..50).for_each(|_| peer.frame(CONTINUATION, &[1; 100_000]));
+                peer.frame(FIN | peer::PING, b"");
+                peer.frame(FIN, b"");
+                peer.text("next");
+                assert_eq!(peer.read().opcode, peer::PONG);
+                eventually("the next", || ws.len() == 1);
+                assert_eq!(ws.recv().unwrap().as_text(), Some("next"));
+                assert_eq!((ws.len(), ws.bytes()), (0, 0));
+            }
+        }
+    });
+}

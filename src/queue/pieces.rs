@@ -2,6 +2,7 @@
 
 use super::front::Front;
 use super::item::{Item, Weight};
+use super::sync::{Ordering, fence};
 use super::{Empty, Queue};
 use crate::message::{Message, MessageKind, Text};
 use crate::protocol::{Piece, PieceEnd};
@@ -48,8 +49,33 @@ impl Queue {
     pub(crate) fn abandon_pieces(&self) {
         let mut front = self.lock();
         (front.claimed, front.skipping) = (false, true);
+        self.skip_all(&mut front);
         drop(front);
+        // Perhaps nothing is taken for a long time.
+        fence(Ordering::SeqCst);
+        self.wake_if_paused();
         self.wake_consumers(true);
+    }
+
+    /// Drops the pieces that nobody wants. True if there were any.
+    pub(super) fn drop_skipped(&self) -> bool {
+        self.skip_all(&mut self.lock())
+    }
+
+    fn skip_all(&self, front: &mut Front) -> bool {
+        let before = self.dropped.bytes();
+        while front.skipping {
+            match front.items.pop() {
+                Some(Item::Piece(piece)) if !piece.first => self.skip(front, &piece),
+                Some(item) => {
+                    front.items.push(item);
+                    break;
+                }
+                None if self.refill(front).is_ok() => {}
+                None => break,
+            }
+        }
+        self.dropped.bytes() > before
     }
 
     fn try_begin_pieces(&self, front: &mut Front) -> Result<Begun, Empty> {

@@ -157,8 +157,12 @@ impl Producer {
         self.queue.taken.add(Weight::message(length));
     }
 
-    /// Waits until the queue is low, released, or has other bounds, or the deadline has passed.
+    /// Waits until the queue is low, released, or has other bounds, or the deadline has passed. What
+    /// nobody wants makes room at once, so that a message that is skipped does not need a consumer.
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
+        if self.queue.drop_skipped() {
+            return;
+        }
         self.pause(deadline, |queue| {
             queue.is_low() || queue.is_open() || queue.bounds.have_changed()
         });
