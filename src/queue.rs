@@ -15,6 +15,7 @@ mod producer;
 mod sync;
 mod tally;
 mod view;
+mod waiting;
 
 pub(crate) use item::Item;
 pub(crate) use pieces::{Begun, Next};
@@ -29,9 +30,8 @@ use front::Front;
 use item::{Batch, Weight};
 use std::fmt;
 use std::sync::{Arc, PoisonError};
-use std::task::Waker;
 use std::time::{Duration, Instant};
-use sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence};
+use sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use tally::{HighMark, Tally};
 
 /// How long a thread gives way before it sleeps.
@@ -173,44 +173,6 @@ impl Queue {
         self.wait_for(deadline, false, |front| self.next(front))
     }
 
-    /// The next message, or none yet: then `task` is woken when to ask again.
-    pub(crate) fn poll_take(&self, id: u64, task: &Waker) -> Result<Message, Empty> {
-        // Wakers are code of the user: they are cloned and dropped without the lock.
-        let mut ours = Some(task.clone());
-        let mut _replaced = None;
-        let mut front = self.lock();
-        loop {
-            match self.next(&mut front) {
-                Err(Empty::Now) => {}
-                result => return result,
-            }
-            if let Some(ours) = ours.take() {
-                _replaced = front.register(id, ours);
-                let added = usize::from(_replaced.is_none());
-                self.waiting.fetch_add(added, Ordering::SeqCst);
-            }
-            fence(Ordering::SeqCst);
-            self.wake_if_paused();
-            if !self.has_more(&front, false) {
-                return Err(Empty::Now);
-            }
-        }
-    }
-
-    /// A number for a task.
-    pub(crate) fn new_task(&self) -> u64 {
-        self.tasks.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Wakes the task no more.
-    pub(crate) fn forget_task(&self, id: u64) {
-        let mut front = self.lock();
-        let forgotten = front.unregister(id);
-        let removed = usize::from(forgotten.is_some());
-        self.waiting.fetch_sub(removed, Ordering::SeqCst);
-        drop(front);
-    }
-
     /// All messages that wait, up to `max`.
     pub(crate) fn try_take_many(&self, max: usize) -> Result<Vec<Message>, Empty> {
         self.many(&mut self.lock(), max)
@@ -281,14 +243,7 @@ impl Queue {
                         return Ok(message);
                     }
                 }
-                None => match self.refill(front) {
-                    Ok(()) => {}
-                    Err(Empty::Now) => return Err(Empty::Now),
-                    Err(Empty::ForEver) => {
-                        self.drop_partial(front);
-                        return Err(Empty::ForEver);
-                    }
-                },
+                None => self.refill(front)?,
             }
         }
     }
@@ -364,84 +319,6 @@ impl Queue {
             pieces: 0,
             bytes: messages.iter().map(|message| message.len() as u64).sum(),
         });
-    }
-
-    /// Tries until there is something, or the deadline has passed. `claimant` tells whether pieces
-    /// of a claimed message are for this thread.
-    fn wait_for<T>(
-        &self,
-        deadline: Option<Instant>,
-        claimant: bool,
-        mut attempt: impl FnMut(&mut Front) -> Result<T, Empty>,
-    ) -> Result<T, Empty> {
-        let mut front = self.lock();
-        loop {
-            match attempt(&mut front) {
-                Err(Empty::Now) => {}
-                result => return result,
-            }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(Empty::Now);
-            }
-            front = self.wait(front, deadline, claimant);
-        }
-    }
-
-    /// Waits for `arrived`. The producer looks at `waiting` after it has sent, and this thread looks
-    /// at the channel after it has announced itself: one of them sees the other.
-    fn wait<'a>(
-        &self,
-        front: MutexGuard<'a, Front>,
-        deadline: Option<Instant>,
-        claimant: bool,
-    ) -> MutexGuard<'a, Front> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.wake_if_paused();
-        let front = match deadline {
-            _ if self.has_more(&front, claimant) => front,
-            None => self
-                .arrived
-                .wait(front)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(deadline) => {
-                let timeout = deadline.saturating_duration_since(Instant::now());
-                let result = self.arrived.wait_timeout(front, timeout);
-                result.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
-        front
-    }
-
-    /// Whether there is more than an attempt has just found.
-    fn has_more(&self, front: &Front, claimant: bool) -> bool {
-        let ended = self.ended.load(Ordering::SeqCst);
-        match (self.is_diverted(), front.claimed && !claimant) {
-            (true, _) => ended,
-            (_, true) => false,
-            _ => ended || !self.receiver.is_empty(),
-        }
-    }
-
-    /// Wakes consumers after messages were sent, or after the end.
-    fn wake_consumers(&self, all: bool) {
-        fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            return;
-        }
-        // Whoever has announced itself and not yet gone to sleep holds this lock.
-        let mut front = self.lock();
-        let tasks = std::mem::take(&mut front.tasks);
-        self.waiting.fetch_sub(tasks.len(), Ordering::SeqCst);
-        // What comes may be for one of them alone.
-        let all = all || front.claimed;
-        drop(front);
-        match all {
-            true => self.arrived.notify_all(),
-            false => self.arrived.notify_one(),
-        }
-        tasks.into_iter().for_each(|(_, task)| task.wake());
     }
 
     fn lock(&self) -> MutexGuard<'_, Front> {
