@@ -8,7 +8,7 @@ use crate::message::MessageKind;
 use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use shuttle::thread::{self, JoinHandle};
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 /// So many schedules at random, and as many that change priorities at few places.
 fn check(model: fn()) {

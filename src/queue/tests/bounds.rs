@@ -3,6 +3,7 @@
 use super::*;
 use crate::close::CloseCode;
 use crate::error::Misuse;
+use std::task::Waker;
 
 fn with(messages: usize, overflow: Overflow) -> QueueConfig {
     QueueConfig {

@@ -6,7 +6,7 @@ use crate::protocol::{Piece, PieceEnd, Sink};
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool as Flag;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
 /// A wait that takes longer was for a wake-up that is lost.
