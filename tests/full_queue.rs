@@ -5,10 +5,12 @@
 
 mod common;
 
+use common::faulty::{self, Open};
 use common::peer::{self, CLOSE, FIN, Ours, PING, PONG, Peer};
 use common::{
     LATE, Scheme, client_builder, eventually, number_of, patient, server_builder, spawn, watchdog,
 };
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Accept, CloseCode, Config, Error, Misuse, Overflow, QueueConfig, Server, WebSocket};
@@ -64,6 +66,30 @@ fn the_reader_reads_on_at_the_low_mark_and_not_before() {
                 take(&ws, 8 - low..30);
             });
         }
+    });
+}
+
+#[test]
+fn a_pong_that_cannot_leave_does_not_let_the_reader_read_on_before_the_low_mark() {
+    watchdog(60, || {
+        let mut config = patient(Config::client());
+        config.queue = queue(8, Some(3));
+        let Open {
+            ws,
+            mut peer,
+            faults,
+        } = faulty::open(Scheme::Ws, config);
+        faults.full.store(true, Ordering::SeqCst);
+        peer.frame(FIN | PING, b"owed");
+        peer.numbers(0..30);
+        stays_at(&ws, 8);
+        take(&ws, 0..4);
+        stays_at(&ws, 8);
+        take(&ws, 4..5);
+        stays_at(&ws, 13);
+        faults.full.store(false, Ordering::SeqCst);
+        assert_eq!(peer.read().payload, b"owed");
+        take(&ws, 5..30);
     });
 }
 

@@ -247,7 +247,9 @@ impl Reader {
         let mut before = usize::MAX;
         let began = Instant::now();
         self.producer.begin_pause();
-        while self.producer.must_wait() {
+        let mut over = false;
+        // A look in between does not end it before the low mark.
+        while !over || self.producer.must_wait() {
             let queued = self.producer.queued();
             if queued == before {
                 // Nobody takes, so nobody sends answers either.
@@ -258,8 +260,8 @@ impl Reader {
                 self.flush();
             }
             let owing = self.leftover || self.tick.is_some();
-            self.producer
-                .wait_for_room(owing.then(|| Instant::now() + RETRY));
+            let deadline = owing.then(|| Instant::now() + RETRY);
+            over = self.producer.wait_for_room(deadline);
         }
         self.producer.end_pause();
         // The peer was held up, too.

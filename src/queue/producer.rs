@@ -159,13 +159,14 @@ impl Producer {
 
     /// Waits until the queue is low, released, or has other bounds, or the deadline has passed. What
     /// nobody wants makes room at once, so that a message that is skipped does not need a consumer.
-    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) {
+    /// Returns false if only the deadline has passed.
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> bool {
         if self.queue.drop_skipped() {
-            return;
+            return true;
         }
         self.pause(deadline, |queue| {
             queue.is_low() || queue.is_open() || queue.bounds.have_changed()
-        });
+        })
     }
 
     /// Waits until a consumer has taken all there is and wants more, or the deadline has passed.
@@ -191,18 +192,22 @@ impl Producer {
         }
     }
 
-    fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) {
+    /// Returns whether it is over, or else the deadline has passed.
+    fn pause(&self, deadline: Option<Instant>, is_over: impl Fn(&Queue) -> bool) -> bool {
         let queue = &*self.queue;
         if give_way(|| is_over(queue)) {
-            return;
+            return true;
         }
         let mut pauses = queue.lock_pauses();
-        loop {
+        let over = loop {
             let announced = queue.paused.swap(true, Ordering::SeqCst);
             fence(Ordering::SeqCst);
             let now = Instant::now();
-            if is_over(queue) || deadline.is_some_and(|deadline| deadline <= now) {
-                break;
+            if is_over(queue) {
+                break true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                break false;
             }
             // A taking needs no fence: one that neither saw `paused` nor was seen is seen by then.
             let second_look = (!announced).then(|| now + SECOND_LOOK);
@@ -216,8 +221,9 @@ impl Producer {
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        }
+        };
         queue.paused.store(false, Ordering::SeqCst);
+        over
     }
 
     /// Whether the queue and the batch together are below both bounds.
