@@ -160,31 +160,35 @@ struct Callback<F> {
     handle: Weak<Handle>,
 }
 
-impl<F: Fn(&Sender, Message) + Send + Sync> Callback<F> {
-    fn call(&self, message: Message) -> Result<(), Refused> {
-        let Some(handle) = self.handle.upgrade() else {
-            return Err(Refused::Gone);
-        };
-        let sender = Sender { handle };
-        catch_unwind(AssertUnwindSafe(|| (self.handler)(&sender, message)))
-            .map_err(|_| Refused::Failed(Misuse::Panic.into()))
-    }
-}
-
 impl<F: Fn(&Sender, Message) + Send + Sync> Outlet for Callback<F> {
     fn runs_application(&self) -> bool {
         true
     }
 
+    fn pull(&mut self, next: &mut dyn FnMut() -> Option<Message>) -> Result<(), Error> {
+        let Some(handle) = self.handle.upgrade() else {
+            return Ok(());
+        };
+        let sender = Sender { handle };
+        let handle_all = || {
+            // As long as somebody else holds the connection, too.
+            while Arc::strong_count(&sender.handle) > 1 {
+                match next() {
+                    Some(message) => (self.handler)(&sender, message),
+                    None => return,
+                }
+            }
+        };
+        catch_unwind(AssertUnwindSafe(handle_all)).map_err(|_| Misuse::Panic.into())
+    }
+
     fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
         match event {
-            OutletEvent::Opened(sender) => {
-                self.handle = Arc::downgrade(&sender.handle);
-                Ok(())
-            }
-            OutletEvent::Message(message) => self.call(message),
-            OutletEvent::Closed(_) => Ok(()),
+            OutletEvent::Opened(sender) => self.handle = Arc::downgrade(&sender.handle),
+            OutletEvent::Message(_) => return Err(Refused::Gone),
+            OutletEvent::Closed(_) => {}
         }
+        Ok(())
     }
 
     fn put_waiting(

@@ -19,6 +19,11 @@ pub(crate) trait Outlet: Send {
     /// Whether code of the application runs in it, which may need any stack.
     fn runs_application(&self) -> bool;
 
+    /// Takes all messages that `next` gives, if there is always room. An error fails the connection.
+    fn pull(&mut self, _next: &mut dyn FnMut() -> Option<Message>) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Without waiting.
     fn put(&mut self, event: Event) -> Result<(), Refused>;
 
@@ -46,8 +51,6 @@ pub(crate) enum Refused {
     Full(Event),
     /// Nobody takes any more.
     Gone,
-    /// The connection is to be failed.
-    Failed(Error),
 }
 
 /// The reader's outlet, if it has one.
@@ -124,7 +127,7 @@ impl Reader {
     fn pump_all(&mut self) -> Result<(), Error> {
         self.outlets.blocked = false;
         if let Some(sender) = self.outlets.opened.take() {
-            if let Some(Event::Opened(sender)) = self.put(Event::Opened(sender))? {
+            if let Some(Event::Opened(sender)) = self.put(Event::Opened(sender)) {
                 self.outlets.opened = Some(sender);
                 return Ok(());
             }
@@ -145,26 +148,40 @@ impl Reader {
 
     /// Returns whether there was room for all of them.
     fn pump_items(&mut self, items: &mut Vec<Item>) -> Result<bool, Error> {
+        self.pull(items)?;
         while self.outlets.outlet.is_some() {
             let Some(Item::Message(message)) = items.pop() else {
                 return Ok(true);
             };
             let length = message.len();
-            let result = self.put(Event::Message(message));
-            match &result {
-                Ok(Some(_)) => {}
-                Ok(None) if self.outlets.outlet.is_none() => self.producer.count_dropped(length),
-                // A callback that panics has had it.
-                Ok(None) | Err(_) => self.producer.count_delivered(length),
-            }
-            if let Some(refused) = result? {
-                if let Event::Message(message) = refused {
+            match self.put(Event::Message(message)) {
+                Some(Event::Message(message)) => {
                     items.push(Item::Message(message));
+                    return Ok(false);
                 }
-                return Ok(false);
+                _ if self.outlets.outlet.is_none() => self.producer.count_dropped(length),
+                _ => self.producer.count_delivered(length),
             }
         }
         Ok(false)
+    }
+
+    /// Lets the outlet take what it takes at once.
+    fn pull(&mut self, items: &mut Vec<Item>) -> Result<(), Error> {
+        let Some(outlet) = &mut self.outlets.outlet else {
+            return Ok(());
+        };
+        let result = outlet.pull(&mut || match items.pop() {
+            Some(Item::Message(message)) => {
+                self.producer.count_delivered(message.len());
+                Some(message)
+            }
+            _ => None,
+        });
+        if result.is_err() {
+            self.outlets.outlet = None;
+        }
+        result
     }
 
     /// Hands on the end. Returns whether there was room for it and all before it; if `over`, there
@@ -175,27 +192,22 @@ impl Reader {
         let Some(end) = self.connection.end().filter(|_| pumped) else {
             return self.outlets.outlet.is_none();
         };
-        matches!(self.put(Event::Closed(end.clone())), Ok(None))
+        self.put(Event::Closed(end.clone())).is_none()
     }
 
     /// Waits for room only as long as a full queue would hold the reader up. Gives the event back if
     /// there is none.
-    fn put(&mut self, event: Event) -> Result<Option<Event>, Error> {
-        let result = self.put_patiently(event);
-        self.outlets.note(matches!(result, Ok(Some(_))));
-        result
-    }
-
-    fn put_patiently(&mut self, event: Event) -> Result<Option<Event>, Error> {
+    fn put(&mut self, event: Event) -> Option<Event> {
         let mut patient = false;
-        let result = self.attempt(event, &mut patient);
+        let refused = self.put_patiently(event, &mut patient);
         if patient {
             self.producer.end_pause();
         }
-        result
+        self.outlets.note(refused.is_some());
+        refused
     }
 
-    fn attempt(&mut self, mut event: Event, patient: &mut bool) -> Result<Option<Event>, Error> {
+    fn put_patiently(&mut self, mut event: Event, patient: &mut bool) -> Option<Event> {
         while let Some(outlet) = &mut self.outlets.outlet {
             let result = if *patient {
                 let timeout = if self.leftover { RETRY } else { Duration::MAX };
@@ -204,21 +216,17 @@ impl Reader {
                 outlet.put(event)
             };
             event = match result {
-                Ok(()) => return Ok(None),
+                Ok(()) => return None,
                 Err(Refused::Full(event)) => event,
                 Err(Refused::Gone) => {
                     self.outlets.outlet = None;
                     let frame = CloseFrame::going_away();
                     self.connection.close_without_waiting(frame);
-                    break;
-                }
-                Err(Refused::Failed(error)) => {
-                    self.outlets.outlet = None;
-                    return Err(error);
+                    return None;
                 }
             };
             if self.producer.is_open() && !self.outlets.over {
-                return Ok(Some(event));
+                return Some(event);
             }
             if !*patient && !self.outlets.over {
                 self.producer.begin_pause();
@@ -229,6 +237,6 @@ impl Reader {
             }
             *patient = true;
         }
-        Ok(None)
+        None
     }
 }
