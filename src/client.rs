@@ -161,8 +161,9 @@ impl ClientBuilder {
     ///
     /// With a bounded channel that is full the reader waits, so that the peer feels it; with a policy
     /// other than [`Overflow::Block`](crate::Overflow) it reads on, and the queue of the connection
-    /// takes what finds no room. When nobody can receive events any more, the connection is closed
-    /// with 1001. Its thread lives until its last event is in the channel.
+    /// takes what finds no room. When nobody can receive events any more, the next event closes the
+    /// connection with 1001. Its thread lives until its last event is in the channel. A peer that does
+    /// not read can hold up the one thread that answers, as any send, until the send timeout.
     ///
     /// # Examples
     ///

@@ -113,7 +113,9 @@ impl Default for Limits {
 pub struct Timeouts {
     /// Connecting, TLS and the opening handshake together. Defaults to 10 s.
     pub open: Option<Duration>,
-    /// A received message from its first byte to its last. Defaults to 60 s.
+    /// A received message from its first byte to its last; of one in pieces
+    /// ([`Config::stream_above`]), from piece to piece. Time in which the reader does not read, because
+    /// the queue is full or a callback is at work, does not count. Defaults to 60 s.
     pub message: Option<Duration>,
     /// A send, until its bytes are with the operating system. Defaults to 30 s.
     pub send: Option<Duration>,
@@ -159,7 +161,8 @@ pub(crate) fn deadline(now: Instant, timeout: Option<Duration>) -> Option<Instan
 pub struct QueueConfig {
     /// Messages. Defaults to 1024.
     pub messages: usize,
-    /// Bytes of payload. Defaults to 16 MiB. A message above it still passes when it is alone.
+    /// Bytes of payload. Defaults to 16 MiB. There is room as long as less is queued, so the last
+    /// message may go beyond.
     pub bytes: usize,
     /// The low mark, in messages: once stopped, the reader reads on when no more than these are left,
     /// and of the bytes no larger share. Below `messages`. Defaults to `None`: a quarter.

@@ -164,6 +164,7 @@ impl Queue {
     }
 
     /// The next message, if one waits.
+    #[inline]
     pub(crate) fn try_take(&self) -> Result<Message, Empty> {
         self.next(&mut self.lock())
     }
@@ -228,6 +229,7 @@ impl Queue {
         self.diverted.is_some()
     }
 
+    #[inline]
     fn next(&self, front: &mut Front) -> Result<Message, Empty> {
         if self.is_diverted() {
             return Err(self.emptiness());
@@ -304,6 +306,7 @@ impl Queue {
         std::mem::take(&mut self.spare.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    #[inline]
     fn taken(&self, weight: Weight) {
         self.taken.add(weight);
         // A pause that begins just now may be missed here. The next taking sees it, or the wait for

@@ -39,6 +39,7 @@ pub(super) struct Weight {
 }
 
 impl Weight {
+    #[inline]
     pub(super) fn message(length: usize) -> Self {
         Weight {
             messages: 1,

@@ -22,8 +22,10 @@ pub(crate) struct Producer {
     wake: Receiver<()>,
     /// What the current read brought so far.
     batch: Vec<Item>,
-    /// Its weight.
-    weight: Weight,
+    /// Its bytes of payload.
+    batch_bytes: usize,
+    /// Items in it that begin no message.
+    batch_pieces: usize,
     /// What may be added before the queue has to be looked at again: messages and bytes.
     room: (usize, usize),
     /// The rest of a message in pieces is dropped, because there was no room.
@@ -39,7 +41,8 @@ impl Producer {
             queue,
             wake,
             batch: Vec::new(),
-            weight: Weight::default(),
+            batch_bytes: 0,
+            batch_pieces: 0,
             room: (0, 0),
             tearing: false,
             overflowed: None,
@@ -106,7 +109,12 @@ impl Producer {
             }
         };
         let several = items.len() > 1;
-        self.queue.put.add(std::mem::take(&mut self.weight));
+        let pieces = std::mem::take(&mut self.batch_pieces);
+        self.queue.put.add(Weight {
+            messages: (items.len() - pieces) as u64,
+            pieces: pieces as u64,
+            bytes: std::mem::take(&mut self.batch_bytes) as u64,
+        });
         self.queue.high.note(self.queue.len(), self.queue.bytes());
         // The queue holds the receiver, so the channel is connected.
         let _ = self.sender.send(Batch { came: now, items });
@@ -239,7 +247,7 @@ impl Producer {
             Some(_) => (0, 0),
         };
         let waiting = self.queue.items() + self.batch.len();
-        let waiting_bytes = self.queue.bytes() + self.weight.bytes as usize;
+        let waiting_bytes = self.queue.bytes() + self.batch_bytes;
         self.room = (
             messages.saturating_sub(waiting),
             bytes.saturating_sub(waiting_bytes),
@@ -278,30 +286,30 @@ impl Producer {
         self.queue.drop_oldest()
     }
 
-    fn add(&mut self, item: Item, weight: Weight) {
+    #[inline]
+    fn add(&mut self, item: Item, length: usize) {
         self.room = (
             self.room.0.saturating_sub(1),
-            self.room.1.saturating_sub(weight.bytes as usize),
+            self.room.1.saturating_sub(length),
         );
-        self.weight.messages += weight.messages;
-        self.weight.pieces += weight.pieces;
-        self.weight.bytes += weight.bytes;
+        self.batch_bytes += length;
         self.batch.push(item);
     }
 
     /// A diverted queue is to be handed on before its policy is asked.
+    #[inline]
     fn wants_more(&mut self) -> bool {
-        let goes_on = self.queue.is_open() && self.overflowed.is_none();
-        self.has_room() || (goes_on && !self.queue.is_diverted())
+        let goes_on = |producer: &Self| producer.queue.is_open() && producer.overflowed.is_none();
+        self.has_room() || (!self.queue.is_diverted() && goes_on(self))
     }
 }
 
 impl Sink for Producer {
     #[inline(always)]
     fn push(&mut self, message: Message) -> bool {
-        let weight = Weight::message(message.len());
-        if self.has_room() || self.admit(weight) {
-            self.add(Item::Message(message), weight);
+        let length = message.len();
+        if self.has_room() || self.admit(Weight::message(length)) {
+            self.add(Item::Message(message), length);
         }
         self.wants_more()
     }
@@ -325,8 +333,9 @@ impl Sink for Producer {
             }
             (piece.payload, piece.end) = (Bytes::new(), PieceEnd::Torn);
         }
-        let weight = Weight::piece(&piece);
-        self.add(Item::Piece(Box::new(piece)), weight);
+        let length = piece.payload.len();
+        self.batch_pieces += usize::from(!piece.first);
+        self.add(Item::Piece(Box::new(piece)), length);
         self.wants_more()
     }
 }

@@ -15,14 +15,13 @@ pub(super) struct Tally {
 
 impl Tally {
     /// For the only writer.
+    #[inline]
     pub(super) fn add(&self, weight: Weight) {
-        let add = |to: &AtomicU64, n| {
-            if n > 0 {
-                to.store(to.load(Ordering::Relaxed) + n, Ordering::Release);
-            }
-        };
+        let add = |to: &AtomicU64, n| to.store(to.load(Ordering::Relaxed) + n, Ordering::Release);
         add(&self.bytes, weight.bytes);
-        add(&self.pieces, weight.pieces);
+        if weight.pieces > 0 {
+            add(&self.pieces, weight.pieces);
+        }
         add(&self.messages, weight.messages);
     }
 

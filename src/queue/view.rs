@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 /// open.
 ///
 /// With [`Config::stream_above`](crate::Config::stream_above), a message that arrives in pieces
-/// counts from its first piece on, and its bytes as they come; `peek` and `snapshot` leave it out.
+/// counts from its first piece until that is taken, and its bytes as they come and go; `peek` and
+/// `snapshot` leave it out. While a callback or a channel is being given messages, these leave them
+/// out too, though they count.
 ///
 /// # Examples
 ///
@@ -64,11 +66,11 @@ pub struct HighWater {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueStats {
-    /// Messages that came from the peer, whole.
+    /// Messages that came from the peer; one in pieces counts from its first piece.
     pub received: u64,
     /// Their payload, in bytes.
     pub received_bytes: u64,
-    /// Messages that went to the application.
+    /// Messages that went to the application, or the first piece of which did.
     pub delivered: u64,
     /// Their payload, in bytes.
     pub delivered_bytes: u64,

@@ -12,7 +12,8 @@ use std::task::{Context, Poll};
 impl Receiver {
     /// The messages as a stream, for any executor: the reader thread wakes the task.
     ///
-    /// Dropping a future that waits for the next message loses nothing. Sends are blocking calls:
+    /// Dropping a future that waits for the next message loses nothing. The stream is ready as long as
+    /// messages are queued: in a busy task, yield now and then. Sends are blocking calls:
     /// where they may wait for the peer, leave them to a thread.
     ///
     /// # Examples

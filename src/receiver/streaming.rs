@@ -63,6 +63,8 @@ impl Receiver {
 /// A message that is read while it arrives: an [`io::Read`], or [`pieces`](Self::pieces) of it. An error is
 /// the last thing that reading tells: what of the message came before has been read by then.
 ///
+/// A receive call in the thread that holds the reader waits for itself.
+///
 /// Dropped before the end of the message, it skips the rest of this message, and counts its bytes as
 /// dropped.
 pub struct MessageReader<'a> {

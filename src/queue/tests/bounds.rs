@@ -163,6 +163,7 @@ fn a_smaller_bound_is_in_force_from_the_next_batch_on() {
     producer.push(numbered(0));
     producer.deliver(Instant::now());
     queue.configure(&with(3, Overflow::Block)).unwrap();
+    assert!(!producer.must_wait());
     assert!(producer.push(numbered(1)));
     assert!(!producer.push(numbered(2)));
     assert!(producer.must_wait());
