@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::peer::{self, BINARY, CLOSE, FIN, Ours, Peer, TEXT};
+use common::peer::{self, BINARY, CLOSE, FIN, Ours, Peer, TEXT, everywhere};
 use common::{
     LATE, Scheme, Task, eventually, once_within, pair, pair_with, patient, spawn, watchdog,
 };
@@ -20,14 +20,6 @@ use wsync::{
 /// The requirement is 200 ms from `close` to the end of a blocked receive call. The rest is for a loaded
 /// machine.
 const SOON: Duration = Duration::from_millis(200 + 300);
-
-fn everywhere(mut test: impl FnMut(Ours, Scheme)) {
-    for ours in Ours::BOTH {
-        for &scheme in Scheme::all() {
-            test(ours, scheme);
-        }
-    }
-}
 
 fn open(ours: Ours, scheme: Scheme) -> (WebSocket, Peer) {
     peer::open(ours, scheme, patient(ours.config()))

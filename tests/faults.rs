@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::peer::{self, BINARY, CLOSE, CONTINUATION, FIN, Ours, PING, Peer, TEXT};
+use common::peer::{self, BINARY, CLOSE, CONTINUATION, FIN, Ours, PING, Peer, TEXT, everywhere};
 use common::{LATE, Scheme, eventually, once_within, patient, spawn, watchdog};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -12,14 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Closed, Error, Initiator, ProtocolError as P, RecvError, Timeout, WebSocket};
-
-fn everywhere(mut test: impl FnMut(Ours, Scheme)) {
-    for ours in Ours::BOTH {
-        for &scheme in Scheme::all() {
-            test(ours, scheme);
-        }
-    }
-}
 
 fn io_kind(error: &Error) -> Option<ErrorKind> {
     match error {

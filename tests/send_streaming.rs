@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::peer::{self, BINARY, CLOSE, CONTINUATION, FIN, Frame, Ours, PING, PONG, Peer, TEXT};
+use common::peer::{
+    self, BINARY, CLOSE, CONTINUATION, FIN, Frame, Ours, PING, PONG, Peer, TEXT, everywhere,
+};
 use common::{LATE, Scheme, once_within, pair_with, patient, pattern};
 use common::{spawn, watchdog};
 use std::io::{self, ErrorKind, Write};
@@ -14,14 +16,6 @@ use std::time::{Duration, Instant};
 use wsync::{Config, Error, MessageKind, Misuse, WebSocket};
 
 const PIECE: usize = 64 << 10;
-
-fn everywhere(mut test: impl FnMut(Ours, Scheme)) {
-    for ours in Ours::BOTH {
-        for &scheme in Scheme::all() {
-            test(ours, scheme);
-        }
-    }
-}
 
 fn open(ours: Ours, scheme: Scheme) -> (WebSocket, Peer) {
     peer::open(ours, scheme, patient(ours.config()))

@@ -5,21 +5,13 @@
 mod common;
 
 use common::faulty::{self, Faults, Open};
-use common::peer::{self, CONTINUATION, Frame, Ours, TEXT};
+use common::peer::{self, CONTINUATION, Frame, TEXT, everywhere};
 use common::{LATE, Scheme, numbers, patient, pattern, spawn, watchdog};
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Config, Error, MessageKind, Sender, Timeout};
-
-fn everywhere(mut test: impl FnMut(Ours, Scheme)) {
-    for ours in Ours::BOTH {
-        for &scheme in Scheme::all() {
-            test(ours, scheme);
-        }
-    }
-}
 
 fn is_send_timeout(error: &Error) -> bool {
     matches!(error, Error::Timeout(Timeout::Send))

@@ -1,8 +1,7 @@
 //! What is next in the queue.
 
 use super::item::{Batch, Item, Items};
-use crate::message::Message;
-use crate::message::MessageKind;
+use crate::message::{Message, MessageKind};
 use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
@@ -17,7 +16,7 @@ pub(super) struct Front {
     pub(super) aside: VecDeque<Batch>,
     /// Tasks that wait for a message.
     pub(super) tasks: Vec<(u64, Waker)>,
-    /// A message in pieces that receive calls are putting together: whether it is text, and its begin.
+    /// A message in pieces that receive calls are putting together: its kind, and its begin.
     pub(super) partial: Option<(MessageKind, Vec<u8>)>,
     /// The pieces that are next are for the one that has claimed their message.
     pub(super) claimed: bool,

@@ -60,10 +60,10 @@ impl Receiver {
     }
 }
 
-/// A message that is read while it arrives: an [`io::Read`], or [`pieces`](Self::pieces) of it. An error is
-/// the last thing that reading tells: what of the message came before has been read by then.
+/// A message that is read while it arrives: an [`io::Read`], or [`pieces`](Self::pieces) of it.
 ///
-/// A receive call in the thread that holds the reader waits for itself.
+/// When the connection ends before the message does, what had come is read first, and then each read
+/// fails with why. A receive call in the thread that holds the reader waits for itself.
 ///
 /// Dropped before the end of the message, it skips the rest of this message, and counts its bytes as
 /// dropped.
@@ -81,10 +81,8 @@ enum Progress {
     /// More is to come, and for this reader only.
     Open,
     Whole,
-    /// The message ended before its end, which has been told or not.
-    Failed {
-        told: bool,
-    },
+    /// The message ended before its end.
+    Failed,
 }
 
 impl<'a> MessageReader<'a> {
@@ -104,7 +102,10 @@ impl<'a> MessageReader<'a> {
     /// What came, piece by piece, without copying it. A piece is what came since the one before; of a
     /// text, it may end within a character. After a timeout the iteration can go on.
     pub fn pieces(self) -> Pieces<'a> {
-        Pieces(self)
+        Pieces {
+            reader: self,
+            ended: false,
+        }
     }
 
     /// The next bytes that came; `None` at the end of the message.
@@ -113,15 +114,12 @@ impl<'a> MessageReader<'a> {
         while self.piece.is_empty() {
             match self.progress {
                 Progress::Open => self.wait_for_piece(deadline)?,
-                Progress::Whole | Progress::Failed { told: true } => return Ok(None),
-                Progress::Failed { told: false } => {
-                    // A close tears a message before the connection has ended.
-                    if !self.receiver.connection().wait_for_end(deadline) {
-                        return Err(Error::Timeout(Timeout::Recv));
-                    }
-                    self.progress = Progress::Failed { told: true };
+                Progress::Whole => return Ok(None),
+                // A close tears a message before the connection has ended.
+                Progress::Failed if self.receiver.connection().wait_for_end(deadline) => {
                     return Err(self.receiver.end_error());
                 }
+                Progress::Failed => return Err(Error::Timeout(Timeout::Recv)),
             }
         }
         Ok(Some(std::mem::take(&mut self.piece)))
@@ -139,7 +137,7 @@ impl<'a> MessageReader<'a> {
             Err(Empty::Now) => return Err(Error::Timeout(Timeout::Recv)),
             Err(Empty::ForEver) => {
                 queue.abandon_pieces();
-                self.progress = Progress::Failed { told: false };
+                self.progress = Progress::Failed;
             }
         }
         Ok(())
@@ -149,7 +147,7 @@ impl<'a> MessageReader<'a> {
         (self.piece, self.progress) = match next {
             Next::Piece(piece) => (piece, Progress::Open),
             Next::Last(piece) => (piece, Progress::Whole),
-            Next::Torn => (Bytes::new(), Progress::Failed { told: false }),
+            Next::Torn => (Bytes::new(), Progress::Failed),
         };
     }
 }
@@ -166,13 +164,25 @@ impl fmt::Debug for MessageReader<'_> {
 
 /// The iterator of [`MessageReader::pieces`].
 #[derive(Debug)]
-pub struct Pieces<'a>(MessageReader<'a>);
+pub struct Pieces<'a> {
+    reader: MessageReader<'a>,
+    /// An error was told after which nothing comes.
+    ended: bool,
+}
 
 impl Iterator for Pieces<'_> {
     type Item = Result<Bytes, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next_piece().transpose()
+        if self.ended {
+            return None;
+        }
+        let next = self.reader.next_piece();
+        self.ended = match &next {
+            Err(error) => !matches!(error, Error::Timeout(Timeout::Recv)),
+            Ok(_) => false,
+        };
+        next.transpose()
     }
 }
 

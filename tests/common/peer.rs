@@ -40,6 +40,15 @@ impl Ours {
     }
 }
 
+/// Runs a test at both ends, over each scheme that the build has.
+pub(crate) fn everywhere(mut test: impl FnMut(Ours, Scheme)) {
+    for ours in Ours::BOTH {
+        for &scheme in Scheme::all() {
+            test(ours, scheme);
+        }
+    }
+}
+
 trait Stream: Read + Write + Send {}
 
 impl<S: Read + Write + Send> Stream for S {}
