@@ -46,8 +46,9 @@
 //!
 //! # Threads
 //!
-//! An open connection has one thread of its own, `ws-read`, with a stack of 128 KiB. It reads,
-//! answers pings and Close frames, and ends with the connection. Sending runs in the thread that
+//! An open connection has one thread of its own, `ws-read`, with a stack of 128 KiB, or of the usual
+//! size where it runs a callback. It reads, answers pings and Close frames, and ends with the
+//! connection. Sending runs in the thread that
 //! sends. A server has one more for each connection, `ws-serve`, which does TLS and the opening
 //! handshake and then runs the handler, and with [`Server::incoming`] one `ws-accept` in all. A
 //! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
