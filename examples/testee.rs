@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{
-    ClientBuilder, CloseCode, Closed, Config, Error, Initiator, Message, Overflow, Sender, Server,
-    TlsConfig, Upgrade, WebSocket,
+    ClientBuilder, CloseCode, Closed, Compression, Config, Error, Initiator, Message, Overflow,
+    Sender, Server, TlsConfig, Upgrade, WebSocket,
 };
 
 const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | recv [options] PORT
        | send [options] PORT SIZE SECS | autobahn [options] URL
   --mode recv|callback   --batch                 --pause-ms N
+  --compression          --no-context-takeover   --window-bits N
   --tls CERT.pem KEY.pem (serve)   --ca FILE.pem (client)   --tls-backend native-tls
   --max-message N        --max-frame N           --max-fragments N      --max-head N
   --open-timeout-ms N    --send-timeout-ms N     --close-timeout-ms N   --message-timeout-ms N
@@ -25,6 +26,8 @@ const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | r
 /// What the command line asks for.
 struct Options {
     config: Config,
+    compress: bool,
+    compression: Compression,
     tls: Option<TlsConfig>,
     subprotocols: Vec<String>,
     headers: Vec<(String, String)>,
@@ -37,12 +40,12 @@ struct Options {
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let command = words.next().unwrap_or_default();
-    let base = if command == "serve" {
-        Config::server()
+    let (base, compression) = if command == "serve" {
+        (Config::server(), Compression::server())
     } else {
-        Config::client()
+        (Config::client(), Compression::client())
     };
-    let mut options = match parse(words, base) {
+    let mut options = match parse(words, base, compression) {
         Ok(options) => options,
         Err(what) => return usage(&what),
     };
@@ -70,9 +73,15 @@ fn local(port: &str) -> String {
     format!("ws://127.0.0.1:{port}/")
 }
 
-fn parse(mut words: impl Iterator<Item = String>, config: Config) -> Result<Options, String> {
+fn parse(
+    mut words: impl Iterator<Item = String>,
+    config: Config,
+    compression: Compression,
+) -> Result<Options, String> {
     let mut options = Options {
         config,
+        compress: false,
+        compression,
         tls: None,
         subprotocols: Vec::new(),
         headers: Vec::new(),
@@ -85,6 +94,11 @@ fn parse(mut words: impl Iterator<Item = String>, config: Config) -> Result<Opti
         match word.strip_prefix("--") {
             None => options.arguments.push(word),
             Some("batch") => options.batch = true,
+            Some("compression") => options.compress = true,
+            Some("no-context-takeover") => {
+                options.compression.server_no_context_takeover = true;
+                options.compression.client_no_context_takeover = true;
+            }
             Some(name) => {
                 let mut value = || words.next().ok_or(format!("--{name} needs a value"));
                 match name {
@@ -96,6 +110,9 @@ fn parse(mut words: impl Iterator<Item = String>, config: Config) -> Result<Opti
                 }
             }
         }
+    }
+    if options.compress {
+        options.config.compression = Some(options.compression);
     }
     Ok(options)
 }
@@ -124,6 +141,11 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
         "message-timeout-ms" => timeouts.message = millis()?,
         "queue-messages" => queue.messages = number()?,
         "queue-bytes" => queue.bytes = number()?,
+        "window-bits" => {
+            let bits = number()?.try_into().map_err(|_| "too many window bits")?;
+            options.compression.server_max_window_bits = bits;
+            options.compression.client_max_window_bits = bits;
+        }
         "pause-ms" => options.pause = millis()?.unwrap_or_default(),
         "subprotocol" => options.subprotocols.push(value),
         "header" => {

@@ -1,5 +1,6 @@
 //! Connecting (RFC 6455 section 4.1).
 
+use crate::compression::Compression;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
 use crate::delivery::{Delivery, Event};
@@ -135,6 +136,23 @@ impl ClientBuilder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Offers compression (RFC 7692): sets [`Config::compression`]. Whether the server has agreed tells
+    /// [`WebSocket::compression`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, Compression};
+    ///
+    /// let ws = ClientBuilder::new("wss://example.org/").compression(Compression::client()).connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = Some(compression);
         self
     }
 
@@ -332,6 +350,7 @@ impl ClientBuilder {
                 origin: self.origin.clone(),
                 subprotocols: self.subprotocols.clone(),
                 user_agent: self.user_agent.clone(),
+                compression: self.config.compression,
                 head_limit: self.config.limits.head,
             },
         )?;
@@ -351,6 +370,7 @@ impl ClientBuilder {
             tls: parts.tls,
             ended: parts.ended,
             rest: agreed.rest,
+            deflate: agreed.deflate,
             outlet: self.delivery.outlet(),
         };
         let request = handshake.request().clone();

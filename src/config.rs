@@ -1,6 +1,7 @@
 //! What can be set on a connection, with the defaults.
 
 use crate::close::CloseCode;
+use crate::compression::Compression;
 use crate::error::Misuse;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// The bounds of the receive queue, and what happens at them.
     pub queue: QueueConfig,
+    /// Compression of messages, if the peer agrees to it. Defaults to `None`: off.
+    pub compression: Option<Compression>,
     /// A message longer than this, in bytes, is sent in fragments of this size, so that a pong or a
     /// Close frame can go between them. Defaults to 1 MiB; `None` never fragments.
     pub fragment_size: Option<usize>,
@@ -48,6 +51,7 @@ impl Config {
             },
             timeouts: Timeouts::default(),
             queue: QueueConfig::default(),
+            compression: None,
             fragment_size: Some(1 << 20),
             stream_above: None,
         }
@@ -71,6 +75,9 @@ impl Config {
                 NO_PIECES,
             ),
         ])?;
+        if let Some(compression) = &self.compression {
+            check_rules(&compression.rules())?;
+        }
         self.queue.check()
     }
 }

@@ -316,6 +316,8 @@ pub enum ProtocolError {
     BadCloseCode(u16),
     /// Text, or the reason of a Close frame, that is not UTF-8 (section 8.1).
     Utf8,
+    /// A compressed message that is not DEFLATE (RFC 7692 section 7.2.2).
+    Deflate,
 }
 
 impl ProtocolError {
@@ -342,6 +344,7 @@ plain_error!(ProtocolError, Protocol, {
     ProtocolError::CloseLength => "protocol.close_length", "a Close frame with one byte";
     ProtocolError::BadCloseCode(code) => "protocol.bad_close_code", "the close code {code} must not be sent";
     ProtocolError::Utf8 => "protocol.utf8", "text is not UTF-8";
+    ProtocolError::Deflate => "protocol.deflate", "a compressed message is not DEFLATE";
 });
 
 /// Which deadline passed.

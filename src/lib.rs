@@ -179,6 +179,7 @@
 
 mod client;
 mod close;
+mod compression;
 mod config;
 mod connection;
 mod delivery;
@@ -198,6 +199,7 @@ mod websocket;
 
 pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
+pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
 pub use config::{Config, Limits, Overflow, QueueConfig, Timeouts};
 pub use delivery::Event;
 pub use error::{

@@ -3,10 +3,9 @@
 use crate::connection::Fragments;
 use crate::error::{Error, Misuse};
 use crate::message::MessageKind;
-use crate::protocol::Utf8;
-use bytes::Bytes;
+use crate::protocol::{Part, Utf8};
+use std::fmt;
 use std::io::{self, Write};
-use std::{fmt, mem};
 
 /// Sends one message in fragments (RFC 6455 section 5.4), of which its bytes need not be there at once:
 /// from [`Sender::send_streaming`](crate::Sender::send_streaming).
@@ -103,21 +102,7 @@ impl<'a> MessageWriter<'a> {
     /// ```
     pub fn finish(mut self) -> Result<(), Error> {
         self.utf8.finish().map_err(|_| Misuse::Utf8)?;
-        self.send_collected(true)
-    }
-
-    /// What an error leaves unsent stays collected.
-    fn send_collected(&mut self, last: bool) -> Result<(), Error> {
-        let piece = Bytes::from(mem::take(&mut self.collected));
-        let result = self.fragments.send(piece.clone(), last);
-        // The memory is used again, unless another thread is writing from it.
-        if result.is_err() || piece.is_unique() {
-            self.collected = piece.into();
-        }
-        if result.is_ok() {
-            self.collected.clear();
-        }
-        result
+        self.fragments.send(&mut self.collected, Part::Last)
     }
 
     /// Goes on with the check of UTF-8, unless the bytes are wrong.
@@ -150,7 +135,7 @@ impl Write for MessageWriter<'_> {
         self.fragments.check()?;
         let piece = self.fragments.piece();
         if self.collected.len() >= piece && !bytes.is_empty() {
-            self.send_collected(false)?;
+            self.fragments.send(&mut self.collected, Part::More)?;
         }
         let taken = bytes.len().min(piece - self.collected.len());
         let taken = bytes.get(..taken).unwrap_or_default();
@@ -171,8 +156,8 @@ impl Write for MessageWriter<'_> {
     /// sent in fragments.
     fn flush(&mut self) -> io::Result<()> {
         self.fragments.check()?;
-        if !self.collected.is_empty() {
-            self.send_collected(false)?;
+        if !self.collected.is_empty() || self.fragments.is_owing() {
+            self.fragments.send(&mut self.collected, Part::Flush)?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Sending.
 
 use crate::close::{CloseCode, CloseFrame, Closed};
+use crate::compression::{PreparedMessage, SendOptions};
 use crate::connection::{Connection, Flush};
 use crate::error::{Error, SendError};
 use crate::handle::Handle;
@@ -60,7 +61,68 @@ impl Sender {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.connection().send(message.into(), Flush::Now)
+        self.send_with(message, SendOptions::new())
+    }
+
+    /// The same with choices for this message: whether it is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::SendOptions;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// sender.send_with("a secret", SendOptions::new().compress(false))?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send_with(
+        &self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
+        self.connection().send(message.into(), Flush::Now, options)
+    }
+
+    /// Sends a message that goes to many peers: where there is no context takeover, it is compressed
+    /// only once for all with the same settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::PreparedMessage;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// # let senders = [sender];
+    /// let message = PreparedMessage::new("for all");
+    /// for sender in &senders {
+    ///     sender.send_prepared(&message)?;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send_prepared(&self, message: &PreparedMessage) -> Result<(), SendError> {
+        self.connection().send_prepared(message)
     }
 
     /// Puts a message into the outbox; it is written with the next [`flush`](Self::flush) or send,
@@ -89,7 +151,8 @@ impl Sender {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn feed(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.connection().send(message.into(), Flush::Later)
+        self.connection()
+            .send(message.into(), Flush::Later, SendOptions::new())
     }
 
     /// Writes what [`feed`](Self::feed) has put into the outbox.
@@ -187,7 +250,43 @@ impl Sender {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn send_streaming(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
-        self.connection().fragments(kind).map(MessageWriter::new)
+        self.send_streaming_with(kind, SendOptions::new())
+    }
+
+    /// The same with choices for this message: it is compressed, if compression was agreed on, unless
+    /// they say no.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_streaming`](Self::send_streaming).
+    ///
+    /// # Blocking
+    ///
+    /// As [`send_streaming`](Self::send_streaming).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{MessageKind, SendOptions};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// let plain = SendOptions::new().compress(false);
+    /// let mut writer = sender.send_streaming_with(MessageKind::Binary, plain)?;
+    /// std::io::copy(&mut std::fs::File::open("Cargo.lock")?, &mut writer)?;
+    /// writer.finish()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn send_streaming_with(
+        &self,
+        kind: MessageKind,
+        options: SendOptions,
+    ) -> Result<MessageWriter<'_>, Error> {
+        self.connection()
+            .fragments(kind, options)
+            .map(MessageWriter::new)
     }
 
     /// Sends a ping (RFC 6455 section 5.5.2).

@@ -6,6 +6,7 @@ mod upgrade;
 pub use upgrade::{Accept, Upgrade};
 
 use crate::close::CloseFrame;
+use crate::compression::Compression;
 use crate::config::{Config, deadline};
 use crate::connection::is_in_callback;
 use crate::error::Error;
@@ -51,6 +52,13 @@ impl ServerBuilder {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Agrees to compression (RFC 7692) with clients that offer it: sets [`Config::compression`].
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = Some(compression);
         self
     }
 

@@ -1,6 +1,7 @@
 //! The handle of a connection.
 
 use crate::close::{CloseCode, Closed};
+use crate::compression::{DeflateParams, PreparedMessage, SendOptions};
 use crate::config::QueueConfig;
 use crate::connection::{Connection, Opened};
 use crate::error::{
@@ -129,6 +130,36 @@ impl WebSocket {
         self.sender.send(message)
     }
 
+    /// Sends a message with choices of its own: [`Sender::send_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send`].
+    pub fn send_with(
+        &self,
+        message: impl Into<Message>,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
+        self.sender.send_with(message, options)
+    }
+
+    /// Sends a message that goes to many peers: [`Sender::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send`].
+    pub fn send_prepared(&self, message: &PreparedMessage) -> Result<(), SendError> {
+        self.sender.send_prepared(message)
+    }
+
     /// Puts a message into the outbox: [`Sender::feed`].
     ///
     /// # Errors
@@ -182,6 +213,23 @@ impl WebSocket {
     /// As [`Sender::send_streaming`].
     pub fn send_streaming(&self, kind: MessageKind) -> Result<MessageWriter<'_>, Error> {
         self.sender.send_streaming(kind)
+    }
+
+    /// The same with choices for this message: [`Sender::send_streaming_with`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_streaming`].
+    ///
+    /// # Blocking
+    ///
+    /// As [`Sender::send_streaming`].
+    pub fn send_streaming_with(
+        &self,
+        kind: MessageKind,
+        options: SendOptions,
+    ) -> Result<MessageWriter<'_>, Error> {
+        self.sender.send_streaming_with(kind, options)
     }
 
     /// Sends a ping: [`Sender::ping`].
@@ -422,6 +470,22 @@ impl WebSocket {
     /// The subprotocol that was agreed on (RFC 6455 section 1.9).
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.handle.subprotocol.as_deref()
+    }
+
+    /// What was agreed on about compression (RFC 7692); `None` if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = wsync::connect(&url)?;
+    /// assert_eq!(ws.compression(), None, "not unless it is asked for");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn compression(&self) -> Option<DeflateParams> {
+        self.connection().deflate()
     }
 
     /// The request of the opening handshake.

@@ -1,13 +1,15 @@
 //! Messages in fragments (RFC 6455 section 5.4): control frames may go between them, other messages
 //! may not.
 
+use super::Connection;
 use super::send::{Deadline, Failed, Flush, Path};
-use super::{Connection, SendPath};
 use crate::close::{CloseCode, CloseFrame};
+use crate::compression::{Compressing, SendOptions};
 use crate::error::Error;
 use crate::message::{Message, MessageKind, Text};
-use crate::protocol::Fragment;
+use crate::protocol::{Deflater, Fragment, Part};
 use bytes::Bytes;
+use std::mem;
 use std::net::Shutdown;
 
 /// The most that is collected before it is sent.
@@ -21,104 +23,91 @@ const PIECE: usize = 64 << 10;
 pub(crate) struct Fragments<'a> {
     connection: &'a Connection,
     kind: MessageKind,
+    options: SendOptions,
+    compressing: Option<Compressing>,
+    /// There from the first piece on that is compressed. With context takeover it is the connection's
+    /// and comes with the turn.
+    deflater: Option<Deflater>,
+    /// Compressed, and in no fragment yet.
+    packed: Vec<u8>,
+    /// The compressor may have more of what it was given.
+    unflushed: bool,
     /// Its first fragment was sent, and not its last.
     begun: bool,
+    has_turn: bool,
 }
 
 impl Connection {
-    /// Waits until no message is being sent in fragments. The turn is taken with the first fragment,
-    /// so that a message that is slow to begin holds up no other.
-    pub(crate) fn fragments(&self, kind: MessageKind) -> Result<Fragments<'_>, Error> {
+    /// Waits until no other message has the turn. It is taken with the first fragment, so that a
+    /// message that is slow to begin holds up no other.
+    pub(crate) fn fragments(
+        &self,
+        kind: MessageKind,
+        options: SendOptions,
+    ) -> Result<Fragments<'_>, Error> {
         let mut deadline = Deadline::new(self.config.timeouts.send);
         match self.wait_for_turn(self.lock_send(), true, &mut deadline) {
-            Ok(_) => Ok(Fragments {
-                connection: self,
-                kind,
-                begun: false,
-            }),
+            Ok(_) => Ok(Fragments::new(self, kind, options, None)),
             Err(failed) => Err(failed.error),
         }
     }
 
-    /// Sends a message in fragments of `size` bytes, under one deadline.
+    /// Sends a message in fragments of `size` bytes before compression, under one deadline.
     pub(super) fn send_fragments(
         &self,
         message: &Message,
         size: usize,
         flush: Flush,
+        options: SendOptions,
     ) -> Result<(), Failed> {
         let mut deadline = Deadline::new(self.config.timeouts.send);
-        let payload = message.to_bytes();
-        let count = payload.len().div_ceil(size);
-        let mut path = self.lock_send();
-        for n in 0..count {
-            let fragment = Fragment {
-                kind: message.kind(),
-                first: n == 0,
-                last: n + 1 == count,
-                payload: payload.slice(n * size..payload.len().min((n + 1) * size)),
+        let mut fragments = Fragments::new(self, message.kind(), options, Some(message.len()));
+        let mut rest = message.to_bytes();
+        while !rest.is_empty() {
+            let piece = rest.split_to(size.min(rest.len()));
+            let part = match rest.is_empty() {
+                true => Part::Last,
+                false => Part::More,
             };
-            path = self
-                .send_fragment(path, &fragment, flush, &mut deadline)
-                .map_err(|failed| self.tear(failed, n > 0))?;
+            let sent = match fragments.compressing {
+                None => fragments.send_fragment(piece, part, flush, &mut deadline),
+                Some(_) => fragments
+                    .pack(&piece, part, &mut deadline)
+                    .and_then(|()| fragments.send_packed(part, flush, &mut deadline)),
+            };
+            sent.map_err(|failed| fragments.tear(failed))?;
         }
         Ok(())
     }
 
-    /// Sends a fragment. The first takes the turn, and the last gives it back. One that fails with
-    /// none of its bytes on the wire may be tried again.
-    fn send_fragment<'a>(
-        &'a self,
-        path: Path<'a>,
-        fragment: &Fragment,
-        flush: Flush,
-        deadline: &mut Deadline,
-    ) -> Result<Path<'a>, Failed> {
-        let mut path = self.wait_for_turn(path, fragment.first, deadline)?;
-        path.fragmenting |= !fragment.last;
-        let append = |path: &mut SendPath| path.outbound.fragment(fragment);
-        match self.append(path, flush, deadline, append) {
-            Ok(mut path) => {
-                // Not before it is out: until then it may be taken back, and nothing may be behind it.
-                if fragment.last && !fragment.first {
-                    self.give_turn_back(&mut path);
-                }
-                Ok(path)
-            }
-            Err(failed) => {
-                if fragment.first && !fragment.last {
-                    self.give_turn_back(&mut self.lock_send());
-                }
-                Err(failed)
-            }
-        }
-    }
-
-    fn give_turn_back(&self, path: &mut SendPath) {
-        if std::mem::take(&mut path.fragmenting) {
+    pub(super) fn give_turn_back(&self, path: &mut Path<'_>) {
+        if mem::take(&mut path.turn_taken) && path.waiting > 0 {
             self.turn.notify_all();
-        }
-    }
-
-    /// After its first fragment, a message that cannot go on ends the connection.
-    fn tear(&self, failed: Failed, begun: bool) -> Failed {
-        if begun {
-            let mut path = self.lock_send();
-            self.give_turn_back(&mut path);
-            if !failed.torn && !matches!(failed.error, Error::Closed(_)) {
-                path.fail(failed.error.clone());
-                drop(path);
-                let _ = self.transport.shutdown(Shutdown::Both);
-            }
-        }
-        Failed {
-            torn: failed.torn || begun,
-            ..failed
         }
     }
 }
 
-impl Fragments<'_> {
+impl<'a> Fragments<'a> {
+    /// Of so many bytes, if that is known.
+    fn new(
+        connection: &'a Connection,
+        kind: MessageKind,
+        options: SendOptions,
+        length: Option<usize>,
+    ) -> Self {
+        Fragments {
+            connection,
+            kind,
+            options,
+            compressing: connection.compressing(length, options),
+            deflater: None,
+            packed: Vec::new(),
+            unflushed: false,
+            begun: false,
+            has_turn: false,
+        }
+    }
+
     pub(crate) fn kind(&self) -> MessageKind {
         self.kind
     }
@@ -137,34 +126,184 @@ impl Fragments<'_> {
         }
     }
 
-    /// Sends a fragment; the whole message in one frame if it is the first and the last. After an error
-    /// with the connection still open, it may be tried again.
-    pub(crate) fn send(&mut self, payload: Bytes, last: bool) -> Result<(), Error> {
+    /// Whether something that was [sent](Self::send) as `More` has not left.
+    pub(crate) fn is_owing(&self) -> bool {
+        self.unflushed || !self.packed.is_empty()
+    }
+
+    /// Sends what is collected as a fragment; the whole message in one frame if it is the first and the
+    /// last. After an error with the connection still open it may be tried again: what was not sent
+    /// has stayed, here or in `collected`.
+    pub(crate) fn send(&mut self, collected: &mut Vec<u8>, part: Part) -> Result<(), Error> {
+        let mut deadline = Deadline::new(self.connection.config.timeouts.send);
+        if part == Part::Last && !self.begun && self.deflater.is_none() {
+            // It is all there, so its size is known.
+            self.compressing = self
+                .connection
+                .compressing(Some(collected.len()), self.options);
+        }
+        let result = match self.compressing {
+            None => {
+                let piece = Bytes::from(mem::take(collected));
+                let result = self.send_fragment(piece.clone(), part, Flush::Now, &mut deadline);
+                // The memory is used again, unless another thread is writing from it.
+                if result.is_err() || piece.is_unique() {
+                    *collected = piece.into();
+                }
+                result
+            }
+            Some(_) => self.send_collected(collected, part, &mut deadline),
+        };
+        if result.is_ok() {
+            collected.clear();
+        }
+        result.map_err(|failed| failed.error)
+    }
+
+    fn send_collected(
+        &mut self,
+        collected: &mut Vec<u8>,
+        part: Part,
+        deadline: &mut Deadline,
+    ) -> Result<(), Failed> {
+        // What an earlier call could not send.
+        self.send_packed(Part::More, Flush::Now, deadline)?;
+        self.pack(collected, part, deadline)?;
+        // The compressor has taken it, whether it can be sent or not.
+        collected.clear();
+        self.send_packed(part, Flush::Now, deadline)
+    }
+
+    fn pack(&mut self, piece: &[u8], part: Part, deadline: &mut Deadline) -> Result<(), Failed> {
+        let Some(Compressing {
+            settings, takeover, ..
+        }) = self.compressing
+        else {
+            return Ok(());
+        };
+        if self.deflater.is_none() {
+            self.deflater = Some(match takeover {
+                true => self.connection.take_deflater(settings, deadline)?,
+                false => Deflater::new(settings),
+            });
+            self.has_turn = takeover;
+        }
+        if let Some(deflater) = &mut self.deflater {
+            deflater.deflate(piece, part, &mut self.packed);
+            self.unflushed = part == Part::More;
+        }
+        Ok(())
+    }
+
+    fn send_packed(
+        &mut self,
+        part: Part,
+        flush: Flush,
+        deadline: &mut Deadline,
+    ) -> Result<(), Failed> {
+        if self.packed.is_empty() {
+            return Ok(());
+        }
+        let payload = Bytes::from(mem::take(&mut self.packed));
+        let result = self.send_fragment(payload.clone(), part, flush, deadline);
+        if result.is_err() {
+            self.packed = payload.into();
+        }
+        result
+    }
+
+    /// Sends a fragment. The first takes the turn, and the last gives it back. One that fails with
+    /// none of its bytes on the wire may be tried again.
+    fn send_fragment(
+        &mut self,
+        payload: Bytes,
+        part: Part,
+        flush: Flush,
+        deadline: &mut Deadline,
+    ) -> Result<(), Failed> {
+        let connection = self.connection;
+        let last = part == Part::Last;
+        let mut path =
+            connection.wait_for_turn(connection.lock_send(), !self.has_turn, deadline)?;
+        self.has_turn |= !last;
+        path.turn_taken = self.has_turn;
         let fragment = Fragment {
             kind: self.kind,
             first: !self.begun,
             last,
+            compressed: self.compressing.is_some(),
             payload,
         };
-        let connection = self.connection;
-        let mut deadline = Deadline::new(connection.config.timeouts.send);
-        let path = connection.lock_send();
-        match connection.send_fragment(path, &fragment, Flush::Now, &mut deadline) {
-            Ok(_) => self.begun = !last,
-            Err(failed) => return Err(failed.error),
+        match connection.append(path, flush, deadline, |path| {
+            path.outbound.fragment(&fragment)
+        }) {
+            Ok(mut path) => {
+                self.begun = !last;
+                // Not before it is out: until then it may be taken back, and nothing may be behind it.
+                if last {
+                    self.end(&mut path);
+                }
+                Ok(())
+            }
+            Err(failed) => {
+                if !self.begun && !self.has_context() {
+                    self.end(&mut connection.lock_send());
+                }
+                Err(failed)
+            }
         }
-        Ok(())
+    }
+
+    /// Whether others have to wait for the compressor.
+    fn has_context(&self) -> bool {
+        self.deflater.is_some() && self.compressing.is_some_and(|c| c.takeover)
+    }
+
+    /// Gives back the turn, if it has it, and what came with it.
+    fn end(&mut self, path: &mut Path<'_>) {
+        if self.has_context() {
+            path.deflater = self.deflater.take();
+        }
+        if mem::take(&mut self.has_turn) {
+            self.connection.give_turn_back(path);
+        }
+    }
+
+    /// After its first fragment, a message that cannot go on ends the connection.
+    fn tear(&mut self, failed: Failed) -> Failed {
+        let begun = mem::take(&mut self.begun);
+        if begun {
+            let mut path = self.connection.lock_send();
+            self.end(&mut path);
+            if !failed.torn && !matches!(failed.error, Error::Closed(_)) {
+                path.fail(failed.error.clone());
+                drop(path);
+                let _ = self.connection.transport.shutdown(Shutdown::Both);
+            }
+        }
+        Failed {
+            torn: failed.torn || begun,
+            ..failed
+        }
     }
 }
 
 impl Drop for Fragments<'_> {
     fn drop(&mut self) {
-        // The turn is not given back: whoever waits for it is refused, since the connection closes.
-        if self.begun && self.check().is_ok() {
-            self.connection.close_without_waiting(CloseFrame {
-                code: CloseCode::INTERNAL_ERROR,
-                reason: Text::from_static("message abandoned"),
-            });
+        if self.begun {
+            // The turn is not given back: whoever waits for it is refused, since the connection closes.
+            if self.check().is_ok() {
+                self.connection.close_without_waiting(CloseFrame {
+                    code: CloseCode::INTERNAL_ERROR,
+                    reason: Text::from_static("message abandoned"),
+                });
+            }
+        } else if self.has_turn {
+            if let Some(deflater) = &mut self.deflater {
+                // The peer has seen nothing of it.
+                deflater.reset();
+            }
+            self.end(&mut self.connection.lock_send());
         }
     }
 }

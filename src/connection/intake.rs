@@ -2,10 +2,9 @@
 
 use super::Tls;
 use super::read_buffer::{ReadBuffer, SMALL};
-use crate::config::Config;
 use crate::error::Error;
 use crate::net::Transport;
-use crate::protocol::{Inbound, Role, Sink, Step};
+use crate::protocol::{Inbound, Sink, Step};
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -40,21 +39,14 @@ pub(super) struct Intake {
 
 impl Intake {
     /// With bytes that came behind the opening handshake, and whether TLS ended behind them.
-    pub(super) fn new(
-        role: Role,
-        config: &Config,
-        tls: bool,
-        rest: Vec<u8>,
-        ended: bool,
-        stream_above: Option<usize>,
-    ) -> Self {
+    pub(super) fn new(inbound: Inbound, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
         let (frames, plain) = if tls {
             (Vec::new(), Some(rest))
         } else {
             (rest, None)
         };
         Intake {
-            inbound: Inbound::new(role, config.limits.clone(), stream_above),
+            inbound,
             socket: ReadBuffer::new(&frames),
             plain,
             taken: 0,
@@ -76,10 +68,11 @@ impl Intake {
     }
 
     pub(super) fn has_unread(&mut self) -> bool {
-        match &self.plain {
-            None => !self.socket.unread().is_empty(),
-            Some(plain) => self.taken < plain.len(),
-        }
+        self.inbound.is_pending()
+            || match &self.plain {
+                None => !self.socket.unread().is_empty(),
+                Some(plain) => self.taken < plain.len(),
+            }
     }
 
     /// When the message began that has not come whole.
@@ -171,7 +164,7 @@ impl Intake {
             .plain
             .as_ref()
             .is_some_and(|plain| plain.capacity() > SMALL);
-        plain || self.had_large || self.socket.is_large()
+        plain || self.had_large || self.inbound.is_large() || self.socket.is_large()
     }
 
     /// Whether TLS is known to have ended behind what was read.

@@ -4,6 +4,7 @@
 //! thread holds two of them, and none is held across a system call, a wait or user code.
 
 mod closing;
+mod compress;
 mod fragments;
 mod intake;
 mod job;
@@ -14,10 +15,11 @@ mod send;
 mod timer;
 
 use crate::close::Closed;
+use crate::compression::{Compressing, DeflateParams};
 use crate::config::{Config, NO_PIECES, Overflow, QueueConfig};
 use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
-use crate::protocol::{Outbound, Role};
+use crate::protocol::{Deflater, Inbound, Outbound, Role};
 use crate::queue::{self, Queue};
 pub(crate) use fragments::Fragments;
 use intake::Intake;
@@ -38,6 +40,9 @@ pub(crate) struct Connection {
     myself: Weak<Connection>,
     role: Role,
     config: Config,
+    /// What was agreed on, and what this side makes of it.
+    deflate: Option<DeflateParams>,
+    compressing: Option<Compressing>,
     transport: Arc<dyn Transport>,
     tls: Option<Tls>,
     send: Mutex<SendPath>,
@@ -82,8 +87,12 @@ struct SendPath {
     job: Job,
     /// Somebody is the writer, and takes along what is appended.
     writing: bool,
-    /// A message is being sent in fragments: no other may begin.
-    fragmenting: bool,
+    /// A message is being compressed or sent in fragments: no other may begin.
+    turn_taken: bool,
+    /// With context takeover, from the first message that is compressed; not while one is.
+    deflater: Option<Deflater>,
+    /// Messages that were compressed in the context of those before.
+    compressed: u64,
     /// Threads that wait for `turn`.
     waiting: usize,
     /// Why nothing can be sent any more.
@@ -129,6 +138,7 @@ pub(crate) struct Opened {
     pub(crate) ended: bool,
     /// Bytes that came behind the handshake: the first frames.
     pub(crate) rest: Vec<u8>,
+    pub(crate) deflate: Option<DeflateParams>,
     /// Takes the messages, if receive calls do not.
     pub(crate) outlet: Option<Box<dyn Outlet>>,
 }
@@ -138,10 +148,15 @@ impl Connection {
     pub(crate) fn new(opened: Opened) -> (Arc<Self>, Reader) {
         let diverted = opened.outlet.is_some();
         let (producer, queue) = queue::queue(&opened.config.queue, diverted);
+        let compressing = (opened.config.compression)
+            .zip(opened.deflate)
+            .map(|(ours, agreed)| Compressing::new(&ours, &agreed, opened.role));
         let connection = Arc::new_cyclic(|myself| Connection {
             myself: Weak::clone(myself),
             role: opened.role,
             config: opened.config,
+            deflate: opened.deflate,
+            compressing,
             transport: opened.transport,
             tls: opened.tls.map(|session| Tls {
                 has_output: AtomicBool::new(session.has_output()),
@@ -151,7 +166,9 @@ impl Connection {
                 outbound: Outbound::new(opened.role),
                 job: Job::default(),
                 writing: false,
-                fragmenting: false,
+                turn_taken: false,
+                deflater: None,
+                compressed: 0,
                 waiting: 0,
                 dead: None,
                 unsent: 0,
@@ -165,21 +182,26 @@ impl Connection {
             ended: Mutex::new(()),
             end_came: Condvar::new(),
         });
-        let intake = Intake::new(
-            connection.role,
-            &connection.config,
-            connection.tls.is_some(),
-            opened.rest,
-            opened.ended,
-            // An outlet gets whole messages.
-            connection.config.stream_above.filter(|_| !diverted),
-        );
+        let limits = connection.config.limits.clone();
+        // An outlet gets whole messages.
+        let stream_above = connection.config.stream_above.filter(|_| !diverted);
+        let mut inbound = Inbound::new(connection.role, limits, stream_above);
+        if let Some(agreed) = &connection.deflate {
+            inbound = inbound.inflating(agreed.peer_takes_over(connection.role));
+        }
+        let tls = connection.tls.is_some();
+        let intake = Intake::new(inbound, tls, opened.rest, opened.ended);
         let reader = Reader::new(Arc::clone(&connection), producer, intake, opened.outlet);
         (connection, reader)
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    /// What was agreed on about compression.
+    pub(crate) fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
     }
 
     pub(crate) fn transport(&self) -> &dyn Transport {

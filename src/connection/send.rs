@@ -4,8 +4,7 @@ use super::job::{Job, Progress};
 use super::timer;
 use super::{Connection, SendPath};
 use crate::config::deadline;
-use crate::error::{Error, Misuse, SendError, Timeout};
-use crate::message::Message;
+use crate::error::{Error, Misuse, Timeout};
 use crate::net::Interest;
 use crate::protocol::{LARGE, MAX_CONTROL};
 use std::net::Shutdown;
@@ -59,6 +58,8 @@ struct Own {
     length: usize,
     /// 1 if a message ends with it.
     messages: usize,
+    /// It is compressed, as the connection's message of this number.
+    context: Option<u64>,
 }
 
 /// A write that failed, and whether bytes of the caller's own had left by then.
@@ -68,17 +69,6 @@ pub(super) struct Failed {
 }
 
 impl Connection {
-    pub(crate) fn send(&self, message: Message, flush: Flush) -> Result<(), SendError> {
-        let result = match self.config.fragment_size {
-            Some(size) if message.len() > size => self.send_fragments(&message, size, flush),
-            _ => self.send_frame(flush, true, |path| path.outbound.message(&message)),
-        };
-        result.map_err(|Failed { error, torn }| SendError {
-            error,
-            message: (!torn).then_some(message),
-        })
-    }
-
     pub(crate) fn ping(&self, payload: &[u8]) -> Result<(), Error> {
         self.send_control(payload, |path| path.outbound.ping(payload))
     }
@@ -120,7 +110,7 @@ impl Connection {
             .map_err(|failed| failed.error)
     }
 
-    fn send_frame(
+    pub(super) fn send_frame(
         &self,
         flush: Flush,
         data: bool,
@@ -131,8 +121,8 @@ impl Connection {
         self.append(path, flush, &mut deadline, append).map(drop)
     }
 
-    /// Waits until a frame may be appended: the outbox has room, and for data no other message is
-    /// in fragments.
+    /// Waits until a frame may be appended: the outbox has room, and for data no other message has the
+    /// turn.
     pub(super) fn wait_for_turn<'a>(
         &'a self,
         mut path: Path<'a>,
@@ -143,7 +133,7 @@ impl Connection {
             if let Some(error) = path.refusal() {
                 return Err(Failed { error, torn: false });
             }
-            let blocked = data && path.fragmenting;
+            let blocked = data && path.turn_taken;
             let full = self.is_full(&path);
             if !blocked && (!path.writing || !full) {
                 return Ok(path);
@@ -200,10 +190,12 @@ impl Connection {
             path.outbound.settle_pong();
         }
         let before = (path.outbound.len(), path.outbound.messages());
+        let compressed = path.compressed;
         append(&mut path);
         let own = Own {
             length: path.outbound.len() - before.0,
             messages: path.outbound.messages() - before.1,
+            context: (path.compressed > compressed).then_some(path.compressed),
         };
         let full = self.is_full(&path);
         let later = flush == Flush::Later || self.is_inside();
@@ -300,7 +292,7 @@ impl Connection {
             path = self.lock_send();
             match result {
                 Ok(Progress::Blocked) => return Ok(self.leave(path, job)),
-                Err(error) => return Err(self.fail_write(path, job, (start, own.messages), error)),
+                Err(error) => return Err(self.fail_write(path, job, (start, own), error)),
                 Ok(Progress::Done) => job.reset(),
             }
             let over = path.dead.is_some() || !path.has_pending(self.tls.as_ref());
@@ -352,24 +344,31 @@ impl Connection {
     }
 
     /// A write failed. If no byte of the caller's own frame has left, it is taken back; after a
-    /// deadline the connection is then as good as before.
+    /// deadline the connection is then as good as before. It cannot be taken back once a message
+    /// compressed after it may refer to it.
     fn fail_write(
         &self,
         mut path: Path<'_>,
         mut job: Job,
-        (own, own_messages): (usize, usize),
+        (start, own): (usize, Own),
         error: Error,
     ) -> Failed {
-        let torn = job.is_past(own) || own == job.plain.len();
+        let referred = |n| path.compressed != n || path.deflater.is_none();
+        let torn =
+            job.is_past(start) || start == job.plain.len() || own.context.is_some_and(referred);
         let timeout = matches!(error, Error::Timeout(_));
-        let between_frames = job.stands_at(own) || job.stands_at(0);
+        let between_frames = job.stands_at(start) || job.stands_at(0);
         if timeout && !torn && between_frames && path.dead.is_none() {
             // What was before it stays, if it has not left either.
-            job.messages = match job.stands_at(own) {
+            job.messages = match job.stands_at(start) {
                 true => 0,
-                false => job.messages.saturating_sub(own_messages),
+                false => job.messages.saturating_sub(own.messages),
             };
-            job.plain.truncate(own);
+            job.plain.truncate(start);
+            if let (Some(_), Some(deflater)) = (own.context, &mut path.deflater) {
+                // The peer will never see it.
+                deflater.reset();
+            }
             path = self.leave(path, job);
             let orphaned = path.waiting == 0 && path.has_pending(self.tls.as_ref());
             drop(path);
@@ -380,7 +379,7 @@ impl Connection {
             return Failed { error, torn };
         }
         if !torn {
-            job.messages = job.messages.saturating_sub(own_messages);
+            job.messages = job.messages.saturating_sub(own.messages);
         }
         path = self.leave(path, job);
         let error = path.fail(error);

@@ -3,9 +3,10 @@
 use super::body::BodyReader;
 use super::head::{HeadReader, Start, parse_response};
 use super::{
-    HandshakeError, at_most_one, check_no_body, is_reserved, is_token, list, list_contains,
+    HandshakeError, at_most_one, check_no_body, extensions, is_reserved, is_token, list_contains,
     render_headers, single,
 };
+use crate::compression::{Compression, DeflateParams};
 use crate::error::Misuse;
 use crate::uri::Target;
 use http::header::{
@@ -30,6 +31,8 @@ pub(crate) struct RequestOptions {
     pub(crate) subprotocols: Vec<String>,
     /// Replaces a User-Agent in `headers`.
     pub(crate) user_agent: Option<HeaderValue>,
+    /// Offered to the server.
+    pub(crate) compression: Option<Compression>,
     /// The limit of the response's head, in bytes.
     pub(crate) head_limit: usize,
 }
@@ -43,6 +46,7 @@ impl RequestOptions {
             origin: None,
             subprotocols: Vec::new(),
             user_agent: None,
+            compression: None,
             head_limit,
         }
     }
@@ -53,6 +57,7 @@ impl RequestOptions {
 pub(crate) struct Opened {
     pub(crate) response: Response<()>,
     pub(crate) subprotocol: Option<String>,
+    pub(crate) deflate: Option<DeflateParams>,
     /// The bytes after the head, which belong to the first frames.
     pub(crate) rest: Vec<u8>,
 }
@@ -62,6 +67,7 @@ pub(crate) struct Opened {
 pub(crate) struct ClientHandshake {
     request: Request<()>,
     subprotocols: Vec<String>,
+    compression: Option<Compression>,
     /// What `Sec-WebSocket-Accept` has to be.
     accept: String,
     head_limit: usize,
@@ -94,6 +100,7 @@ impl ClientHandshake {
         Ok(ClientHandshake {
             request: build_request(target, options, key)?,
             subprotocols: options.subprotocols.clone(),
+            compression: options.compression,
             accept: derive_accept_key(key.as_bytes()),
             head_limit: options.head_limit,
             state: State::Head(HeadReader::new(Start::Response, options.head_limit)),
@@ -189,11 +196,12 @@ impl ClientHandshake {
         if single(headers, SEC_WEBSOCKET_ACCEPT, "Sec-WebSocket-Accept")? != self.accept.as_str() {
             return Err(HandshakeError::Accept);
         }
-        check_extensions(headers, &[])?;
+        let deflate = extensions::judge_response(headers, self.compression.as_ref())?;
         let subprotocol = self.chosen_subprotocol(headers)?;
         Ok(Opened {
             response,
             subprotocol,
+            deflate,
             rest: rest.to_vec(),
         })
     }
@@ -230,24 +238,6 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), HandshakeError> {
     }
 }
 
-/// `offered` are the names of the extensions in the request.
-fn check_extensions(headers: &HeaderMap, offered: &[&str]) -> Result<(), HandshakeError> {
-    let name = |extension: &str| {
-        extension
-            .split(';')
-            .next()
-            .map(|name| name.trim().to_owned())
-    };
-    let known = |extension| name(extension).is_some_and(|name| offered.contains(&name.as_str()));
-    let mut lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();
-    if lines.any(|line| line.to_str().is_err())
-        || !list(headers, SEC_WEBSOCKET_EXTENSIONS).all(known)
-    {
-        return Err(HandshakeError::Extension);
-    }
-    Ok(())
-}
-
 fn refused(response: Response<()>, body: BodyReader) -> HandshakeError {
     HandshakeError::Status(Box::new(response.map(|()| body.into_body())))
 }
@@ -267,6 +257,9 @@ fn build_request(
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     if let Some(offer) = offer_subprotocols(&options.subprotocols)? {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
+    }
+    if let Some(compression) = &options.compression {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions::offer(compression));
     }
     if let Some(authorization) = target.authorization() {
         headers.insert(AUTHORIZATION, authorization);

@@ -203,7 +203,7 @@ fn every_handshake_has_its_own_key_and_a_server_takes_it() {
     assert_ne!(first.request_bytes(), second.request_bytes());
     let mut server = ServerHandshake::new(16 << 10);
     let (request, _) = server.receive(&second.request_bytes()).unwrap().unwrap();
-    let response = accept(&request, Some("superchat"), &HeaderMap::new()).unwrap();
+    let response = accept(&request, Some("superchat"), None, &HeaderMap::new()).unwrap();
     let opened = second
         .receive(&render_response(&response))
         .unwrap()

@@ -3,11 +3,13 @@
 mod body;
 mod client;
 mod error;
+mod extensions;
 mod head;
 mod server;
 
 pub(crate) use client::{ClientHandshake, Opened, RequestOptions};
 pub use error::HandshakeError;
+pub(crate) use extensions::agree;
 pub(crate) use server::{
     ServerHandshake, accept, offered_subprotocols, origin, refusal, render_response,
 };

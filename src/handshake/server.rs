@@ -2,13 +2,14 @@
 
 use super::head::{HeadReader, Start, parse_request};
 use super::{
-    HandshakeError, at_most_one, check_no_body, is_reserved, is_token, list, list_contains,
-    render_headers, single,
+    HandshakeError, at_most_one, check_no_body, extensions, is_reserved, is_token, list,
+    list_contains, render_headers, single,
 };
 use crate::error::Misuse;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -84,6 +85,7 @@ fn check_websocket(headers: &HeaderMap) -> Result<(), HandshakeError> {
     }
     // With two of them, who checks the first is deceived by the second.
     at_most_one(headers, ORIGIN, "Origin")?;
+    extensions::check_request(headers)?;
     parse_subprotocols(headers).map(drop)
 }
 
@@ -131,6 +133,7 @@ pub(crate) fn origin(request: &Request<()>) -> Option<&HeaderValue> {
 pub(crate) fn accept(
     request: &Request<()>,
     subprotocol: Option<&str>,
+    extensions: Option<HeaderValue>,
     extra: &HeaderMap,
 ) -> Result<Response<()>, Misuse> {
     let key = request
@@ -154,6 +157,9 @@ pub(crate) fn accept(
             return Err(Misuse::Response);
         }
         headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    if let Some(extensions) = extensions {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     append_all(headers, extra);
     Ok(response)

@@ -65,7 +65,7 @@ fn the_example_of_the_rfc_is_accepted() {
     assert_eq!(request.uri(), "/chat");
     assert_eq!(offered_subprotocols(&request), ["chat", "superchat"]);
     assert_eq!(origin(&request).unwrap(), "http://example.com");
-    let response = accept(&request, Some("chat"), &HeaderMap::new()).unwrap();
+    let response = accept(&request, Some("chat"), None, &HeaderMap::new()).unwrap();
     assert_eq!(
         String::from_utf8(render_response(&response)).unwrap(),
         "HTTP/1.1 101 Switching Protocols\r\n\
@@ -300,7 +300,7 @@ fn a_response_carries_the_headers_of_the_application() {
     let mut extra = HeaderMap::new();
     extra.append("set-cookie", HeaderValue::from_static("a=b"));
     extra.append("set-cookie", HeaderValue::from_static("c=d"));
-    let response = accept(&request, None, &extra).unwrap();
+    let response = accept(&request, None, None, &extra).unwrap();
     let rendered = String::from_utf8(render_response(&response)).unwrap();
     assert!(
         rendered.ends_with("\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n"),
@@ -313,10 +313,10 @@ fn a_response_carries_the_headers_of_the_application() {
 fn a_response_that_does_not_fit_is_a_misuse() {
     let request = receive(REQUEST).unwrap();
     for subprotocol in ["other", "Chat", "chat, superchat", "", "a\r\nb"] {
-        let error = accept(&request, Some(subprotocol), &HeaderMap::new()).unwrap_err();
+        let error = accept(&request, Some(subprotocol), None, &HeaderMap::new()).unwrap_err();
         assert_eq!(error, Misuse::Response, "{subprotocol}");
     }
-    let error = accept(&Request::new(()), None, &HeaderMap::new()).unwrap_err();
+    let error = accept(&Request::new(()), None, None, &HeaderMap::new()).unwrap_err();
     assert_eq!(error, Misuse::Response);
     for name in [
         "upgrade",
@@ -330,7 +330,7 @@ fn a_response_that_does_not_fit_is_a_misuse() {
         let mut extra = HeaderMap::new();
         extra.insert(name, HeaderValue::from_static("0"));
         assert_eq!(
-            accept(&request, None, &extra).unwrap_err(),
+            accept(&request, None, None, &extra).unwrap_err(),
             Misuse::Header,
             "{name}"
         );

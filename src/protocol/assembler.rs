@@ -31,6 +31,8 @@ pub(super) struct Assembler {
     end: usize,
     utf8: Utf8,
     fragments: usize,
+    /// The message is compressed, and its frames have so many bytes so far.
+    packed: Option<u64>,
     /// When the first frame of the message came.
     begun: Option<Instant>,
     pool: Pool,
@@ -52,6 +54,7 @@ impl Assembler {
             end: 0,
             utf8: Utf8::default(),
             fragments: 0,
+            packed: None,
             begun: None,
             pool: Pool::default(),
             stream_above,
@@ -83,13 +86,24 @@ impl Assembler {
         now: Instant,
     ) -> Result<(), Error> {
         let kind = self.judge_order(opcode)?;
-        self.judge_size(header.length)?;
+        if header.compressed {
+            self.packed = Some(0);
+        }
+        match self.packed {
+            Some(before) => self.packed = Some(self.judge_packed(before, header.length)?),
+            None => self.judge_size(header.length)?,
+        }
         // A message in one frame, even an empty one, is within any limit.
         if !header.fin || self.kind.is_some() {
             self.count(header.length)?;
         }
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
+        if self.packed.is_some() {
+            // How long it is shows as it is inflated.
+            self.end = self.limits.message;
+            return Ok(());
+        }
         let total = self.total() + header.length as usize;
         if self.streamed.is_none() && self.stream_above.is_some_and(|above| total > above) {
             self.streamed = Some(0);
@@ -125,6 +139,38 @@ impl Assembler {
         self.accept(payload.len())
     }
 
+    /// Takes payload that was inflated: nobody announced how much it is.
+    pub(super) fn receive_inflated(&mut self, payload: &[u8]) -> Result<(), Error> {
+        self.judge_inflated(payload)?;
+        let total = self.total() + payload.len();
+        if self.streamed.is_none() && self.stream_above.is_some_and(|above| total > above) {
+            self.streamed = Some(0);
+        }
+        self.receive(payload)
+    }
+
+    /// Whether the message in progress is compressed.
+    pub(super) fn is_packed(&self) -> bool {
+        self.packed.is_some()
+    }
+
+    /// Whether a message, now complete with its last `length` bytes, has come at once.
+    pub(super) fn comes_at_once(&self, length: usize) -> bool {
+        let whole = self.stream_above.is_none_or(|above| length <= above);
+        self.filled == 0 && whole && !self.is_streaming()
+    }
+
+    /// Ends a message that [came at once](Self::comes_at_once).
+    pub(super) fn finish_inflated(
+        &mut self,
+        payload: Bytes,
+        sink: &mut impl Sink,
+    ) -> Result<bool, Error> {
+        self.judge_inflated(&payload)?;
+        let kind = self.end_message();
+        Ok(sink.push(message(kind, payload)?))
+    }
+
     /// Lends space for the next bytes of the current frame, which has at least `most` to come:
     /// no more ahead than has come, or [`AHEAD`].
     pub(super) fn space(&mut self, most: usize) -> &mut [u8] {
@@ -146,16 +192,23 @@ impl Assembler {
     /// Ends the last frame of a message, which goes to the sink. Returns whether it wants more.
     pub(super) fn finish(&mut self, sink: &mut impl Sink) -> Result<bool, Error> {
         self.utf8.finish()?;
-        self.fragments = 0;
-        self.begun = None;
         if self.is_streaming() {
             let wants_more = self.push_piece(PieceEnd::Last, sink);
-            (self.kind, self.streamed, self.first) = (None, None, true);
+            (self.streamed, self.first) = (None, true);
+            self.end_message();
             return Ok(wants_more);
         }
         let payload = self.take_payload();
-        let kind = self.kind.take().unwrap_or(MessageKind::Binary);
+        let kind = self.end_message();
         Ok(sink.push(message(kind, payload)?))
+    }
+
+    /// Ready for the next message. Returns what this one is.
+    fn end_message(&mut self) -> MessageKind {
+        self.fragments = 0;
+        self.packed = None;
+        self.begun = None;
+        self.kind.take().unwrap_or(MessageKind::Binary)
     }
 
     /// Whether the message in progress goes to the sink in pieces.
@@ -170,6 +223,15 @@ impl Assembler {
             self.begun = Some(now);
             self.push_piece(PieceEnd::More, sink);
         }
+    }
+
+    /// The same as soon as it is worth a piece. Returns whether the sink wants more.
+    pub(super) fn hand_on_large(&mut self, now: Instant, sink: &mut impl Sink) -> bool {
+        let large = self.is_streaming() && self.filled >= AHEAD;
+        if large {
+            self.begun = Some(now);
+        }
+        !large || self.push_piece(PieceEnd::More, sink)
     }
 
     fn push_piece(&mut self, end: PieceEnd, sink: &mut impl Sink) -> bool {
@@ -241,6 +303,33 @@ impl Assembler {
             }
         }
         Ok(())
+    }
+
+    /// The frames of a compressed message may be a little larger than what is in them. Returns the
+    /// bytes of all so far.
+    fn judge_packed(&self, before: u64, length: u64) -> Result<u64, Error> {
+        let message = self.limits.message as u64;
+        let most = message.saturating_add(message / 8).saturating_add(64);
+        let frame = self.limits.frame.map_or(most, |frame| frame as u64);
+        let total = before.saturating_add(length);
+        match [(length, frame), (total, most)]
+            .into_iter()
+            .find(|(size, limit)| size > limit)
+        {
+            Some((size, limit)) => Err(Error::TooBig { size, limit }),
+            None => Ok(total),
+        }
+    }
+
+    fn judge_inflated(&self, payload: &[u8]) -> Result<(), Error> {
+        let (size, limit) = (self.total() + payload.len(), self.limits.message);
+        match size > limit {
+            true => Err(Error::TooBig {
+                size: size as u64,
+                limit: limit as u64,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// An empty fragment costs its sender next to nothing, so it counts twice.

@@ -12,10 +12,15 @@ pub(super) use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
+const RESERVED: u8 = 0x70;
+const RSV1: u8 = 0x40;
+
 /// A header that was judged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     pub(super) fin: bool,
+    /// RSV1 on the first frame of a message (RFC 7692 section 6).
+    pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     /// The masking key as it lies in memory; 0, which changes nothing, from a server.
     pub(super) key: u32,
@@ -24,16 +29,19 @@ pub(super) struct Header {
 
 impl Header {
     /// Parses the header at the front of `bytes` that came to `role`, and its length. `None`: more
-    /// bytes are needed. The first two bytes are judged as soon as they are there.
+    /// bytes are needed. The first two bytes are judged as soon as they are there; RSV1 has a meaning
+    /// only with `deflate`.
     #[inline(always)]
     pub(super) fn parse(
         bytes: &[u8],
         role: Role,
+        deflate: bool,
     ) -> Result<Option<(Header, usize)>, ProtocolError> {
         let [first, second, ..] = *bytes else {
             return Ok(None);
         };
-        let opcode = judge(first, second, role)?;
+        let opcode = judge(first, second, role, deflate)?;
+        let compressed = first & RSV1 != 0;
         let masked = second & 0x80 != 0;
         if second & 0x7f < 126 {
             // The usual short frame: nothing is left to parse but the key.
@@ -44,6 +52,7 @@ impl Header {
             };
             let header = Header {
                 fin: first & 0x80 != 0,
+                compressed,
                 opcode,
                 key,
                 length: u64::from(second & 0x7f),
@@ -57,6 +66,7 @@ impl Header {
         judge_length(second & 0x7f, length)?;
         let header = Header {
             fin: header.is_final,
+            compressed,
             opcode,
             key: u32::from_ne_bytes(header.mask.unwrap_or_default()),
             length,
@@ -67,11 +77,14 @@ impl Header {
 
 /// All that two bytes tell.
 #[inline(always)]
-fn judge(first: u8, second: u8, role: Role) -> Result<OpCode, ProtocolError> {
-    if first & 0x70 != 0 {
-        return Err(ProtocolError::ReservedBits);
-    }
+fn judge(first: u8, second: u8, role: Role, deflate: bool) -> Result<OpCode, ProtocolError> {
     let opcode = OpCode::from(first & 0x0f);
+    let begins = matches!(opcode, OpCode::Data(Data::Text | Data::Binary));
+    match first & RESERVED {
+        0 => {}
+        RSV1 if deflate && begins => {}
+        _ => return Err(ProtocolError::ReservedBits),
+    }
     match opcode {
         OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) => {
             return Err(ProtocolError::BadOpcode(opcode));
@@ -99,10 +112,29 @@ fn judge_length(form: u8, length: u64) -> Result<(), ProtocolError> {
     }
 }
 
+/// How a frame begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    pub(super) opcode: OpCode,
+    pub(super) fin: bool,
+    /// Sets RSV1.
+    pub(super) compressed: bool,
+}
+
+impl Start {
+    pub(super) fn control(opcode: Control) -> Self {
+        Start {
+            opcode: OpCode::Control(opcode),
+            fin: true,
+            compressed: false,
+        }
+    }
+}
+
 /// Appends a frame. A client's is masked with a fresh key (section 5.3).
-pub(super) fn append(out: &mut Vec<u8>, role: Role, opcode: OpCode, fin: bool, payload: &[u8]) {
+pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]) {
     let key = (role == Role::Client).then(rand::random::<[u8; 4]>);
-    append_header(out, opcode, fin, key, payload.len());
+    append_header(out, start, key, payload.len());
     let start = out.len();
     out.extend_from_slice(payload);
     if let Some(key) = key {
@@ -111,16 +143,11 @@ pub(super) fn append(out: &mut Vec<u8>, role: Role, opcode: OpCode, fin: bool, p
 }
 
 /// Appends a header for a payload of `length` bytes.
-pub(super) fn append_header(
-    out: &mut Vec<u8>,
-    opcode: OpCode,
-    fin: bool,
-    mask: Option<[u8; 4]>,
-    length: usize,
-) {
+pub(super) fn append_header(out: &mut Vec<u8>, start: Start, mask: Option<[u8; 4]>, length: usize) {
     let header = FrameHeader {
-        is_final: fin,
-        opcode,
+        is_final: start.fin,
+        rsv1: start.compressed,
+        opcode: start.opcode,
         mask,
         ..FrameHeader::default()
     };
@@ -135,7 +162,7 @@ pub(super) fn append_close(out: &mut Vec<u8>, role: Role, frame: &CloseFrame) {
         body.extend_from_slice(&u16::from(frame.code).to_be_bytes());
         body.extend_from_slice(frame.reason.as_bytes());
     }
-    append(out, role, OpCode::Control(Control::Close), true, &body);
+    append(out, role, Start::control(Control::Close), &body);
 }
 
 /// Reads the body of a Close frame (section 5.5.1).

@@ -1,7 +1,9 @@
 //! The receive path: bytes in, events out (RFC 6455 section 6.2).
 
 use super::assembler::{self, Assembler};
+use super::deflate::Inflater;
 use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
+use super::unpack::{Inflate, Packed};
 use super::{Piece, Role, mask};
 use crate::close::CloseFrame;
 use crate::config::Limits;
@@ -48,20 +50,24 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Inbound {
     role: Role,
-    state: State,
-    assembler: Assembler,
+    pub(super) state: State,
+    pub(super) assembler: Assembler,
     /// The payload of a control frame that has not come whole.
     control: Vec<u8>,
+    /// `None`: no compression was agreed on.
+    pub(super) inflate: Option<Inflate>,
     /// Where small payloads that came together are copied to. It is not kept for the next read.
-    block: BytesMut,
+    pub(super) block: BytesMut,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// A header is next.
     Header,
     /// So many bytes of the frame's payload are to come.
     Payload { header: Header, left: u64 },
+    /// The same for a compressed message.
+    Packed(Packed),
     /// After a Close frame or a failure, everything is discarded (RFC 6455 sections 5.5.1, 7.1.7).
     Discard,
 }
@@ -74,8 +80,16 @@ impl Inbound {
             state: State::Header,
             assembler: Assembler::new(limits, stream_above),
             control: Vec::new(),
+            inflate: None,
             block: BytesMut::new(),
         }
+    }
+
+    /// permessage-deflate was agreed on (RFC 7692); with `takeover` the peer may refer to messages
+    /// before.
+    pub(crate) fn inflating(mut self, takeover: bool) -> Self {
+        self.inflate = Some(Inflate::new(takeover));
+        self
     }
 
     /// Takes bytes from the front of `input` up to the next step, and says how many. Messages go to
@@ -116,9 +130,27 @@ impl Inbound {
         self.assembler.excuse(time);
     }
 
-    /// Gives back memory that only a load of large messages needs.
-    pub(crate) fn shrink(&self) {
+    /// Gives back memory that only a load needs.
+    pub(crate) fn shrink(&mut self) {
         self.assembler.shrink();
+        if let Some(inflater) = self.inflater() {
+            inflater.shrink();
+        }
+    }
+
+    /// Whether inflating has made it large.
+    pub(crate) fn is_large(&self) -> bool {
+        let inflater = self.inflate.as_ref().and_then(|i| i.inflater.as_ref());
+        inflater.is_some_and(Inflater::is_large)
+    }
+
+    /// Whether there is more to be had of what was taken: the sink wanted no more.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.inflate.as_ref().is_some_and(|inflate| inflate.pending)
+    }
+
+    fn inflater(&mut self) -> Option<&mut Inflater> {
+        self.inflate.as_mut()?.inflater.as_mut()
     }
 
     /// Whether the rest of a large payload is next.
@@ -182,6 +214,9 @@ impl Inbound {
     fn discard(&mut self) {
         self.state = State::Discard;
         self.assembler.abandon();
+        if let Some(inflate) = &mut self.inflate {
+            (inflate.inflater, inflate.pending) = (None, false);
+        }
     }
 
     fn advance(
@@ -196,7 +231,9 @@ impl Inbound {
             match &mut self.state {
                 State::Discard => return Ok((taken + rest.len(), Step::More)),
                 State::Header => {
-                    let Some((header, length)) = Header::parse(rest, self.role)? else {
+                    let Some((header, length)) =
+                        Header::parse(rest, self.role, self.inflate.is_some())?
+                    else {
                         return Ok((taken, Step::More));
                     };
                     taken += length;
@@ -225,6 +262,13 @@ impl Inbound {
                         step => return Ok((taken, step)),
                     }
                 }
+                State::Packed(_) => {
+                    let (n, step) = self.unpack(rest, now, sink)?;
+                    taken += n;
+                    if let Some(step) = step {
+                        return Ok((taken, step));
+                    }
+                }
             }
         }
     }
@@ -242,10 +286,12 @@ impl Inbound {
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         let more_came = rest.len() > length;
         match (header.opcode, rest.get_mut(..length)) {
-            (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload)) if header.fin => {
+            (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload))
+                if header.fin && !header.compressed =>
+            {
                 self.assembler.judge_whole(opcode, &header)?;
                 let _ = mask::apply(payload, header.key);
-                let payload = self.copy_out(payload, more_came);
+                let payload = copy_out(&mut self.block, payload, more_came);
                 let wants_more = match opcode {
                     Data::Text => sink.push(Message::Text(assembler::text(payload)?)),
                     _ => sink.push(Message::Binary(payload)),
@@ -255,25 +301,14 @@ impl Inbound {
             (OpCode::Data(opcode), _) => self.assembler.begin(opcode, &header, now)?,
             (OpCode::Control(_), _) => self.control.clear(),
         }
-        self.state = State::Payload {
-            header,
-            left: header.length,
+        self.state = match header.opcode {
+            OpCode::Data(_) if self.assembler.is_packed() => State::Packed(Packed::new(header)),
+            _ => State::Payload {
+                header,
+                left: header.length,
+            },
         };
         Ok(None)
-    }
-
-    /// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
-    /// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
-    fn copy_out(&mut self, payload: &[u8], more_came: bool) -> Bytes {
-        let begun = self.block.capacity() > 0;
-        if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
-            return Bytes::copy_from_slice(payload);
-        }
-        if self.block.capacity() < payload.len() {
-            self.block = BytesMut::with_capacity(BLOCK.max(payload.len() * SHARE));
-        }
-        self.block.extend_from_slice(payload);
-        self.block.split().freeze()
     }
 
     fn take(&mut self, header: &Header, payload: &[u8]) -> Result<(), Error> {
@@ -296,4 +331,18 @@ impl Inbound {
             OpCode::Control(_) => Step::Pong(Bytes::copy_from_slice(&self.control)),
         })
     }
+}
+
+/// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
+/// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
+pub(super) fn copy_out(block: &mut BytesMut, payload: &[u8], more_came: bool) -> Bytes {
+    let begun = block.capacity() > 0;
+    if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
+        return Bytes::copy_from_slice(payload);
+    }
+    if block.capacity() < payload.len() {
+        *block = BytesMut::with_capacity(BLOCK.max(payload.len() * SHARE));
+    }
+    block.extend_from_slice(payload);
+    block.split().freeze()
 }

@@ -4,6 +4,8 @@
 //! whoever reads; [`Outbound`] is the send path, owned by whoever holds the send lock.
 
 mod assembler;
+#[cfg_attr(not(feature = "deflate"), path = "no_deflate.rs")]
+mod deflate;
 mod frame;
 mod frames;
 mod inbound;
@@ -11,11 +13,13 @@ mod mask;
 mod outbound;
 mod piece;
 mod pool;
+mod unpack;
 mod utf8;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use deflate::Deflater;
 pub(crate) use frame::MAX_CONTROL;
 pub(crate) use frames::Frames;
 pub(crate) use inbound::{Inbound, LARGE, Sink, Step};
@@ -28,4 +32,24 @@ pub(crate) use utf8::Utf8;
 pub(crate) enum Role {
     Client,
     Server,
+}
+
+/// How a message is deflated (RFC 7692).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeflateSettings {
+    /// 1 to 9.
+    pub(crate) level: u8,
+    /// 8 to 15: no reference goes back further than 2 to the power of this.
+    pub(crate) window_bits: u8,
+    /// 1 to 9.
+    pub(crate) mem_level: u8,
+}
+
+/// How much of the message there is after a piece of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    More,
+    /// More, but what came so far has to be readable.
+    Flush,
+    Last,
 }

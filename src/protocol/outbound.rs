@@ -1,6 +1,6 @@
 //! The send path: messages in, bytes out; and the closing handshake (RFC 6455 sections 6.1 and 7).
 
-use super::frame::{self, Control, Data, OpCode};
+use super::frame::{self, Control, Data, OpCode, Start};
 use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
 use crate::message::{Message, MessageKind};
@@ -30,16 +30,22 @@ pub(crate) struct Fragment {
     pub(crate) kind: MessageKind,
     pub(crate) first: bool,
     pub(crate) last: bool,
+    /// The message is compressed (RFC 7692 section 6).
+    pub(crate) compressed: bool,
     pub(crate) payload: Bytes,
 }
 
 impl Fragment {
-    fn opcode(&self) -> OpCode {
-        OpCode::Data(match (self.first, self.kind) {
-            (false, _) => Data::Continue,
-            (true, MessageKind::Text) => Data::Text,
-            (true, MessageKind::Binary) => Data::Binary,
-        })
+    fn start(&self) -> Start {
+        Start {
+            opcode: OpCode::Data(match (self.first, self.kind) {
+                (false, _) => Data::Continue,
+                (true, MessageKind::Text) => Data::Text,
+                (true, MessageKind::Binary) => Data::Binary,
+            }),
+            fin: self.last,
+            compressed: self.first && self.compressed,
+        }
     }
 }
 
@@ -90,6 +96,7 @@ impl Outbound {
             kind: message.kind(),
             first: true,
             last: true,
+            compressed: false,
             payload: message.to_bytes(),
         });
     }
@@ -97,17 +104,16 @@ impl Outbound {
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
     /// frames may go.
     pub(crate) fn fragment(&mut self, fragment: &Fragment) {
-        let Fragment { last, payload, .. } = fragment;
-        let (last, opcode) = (*last, fragment.opcode());
-        self.messages += usize::from(last);
+        let (start, payload) = (fragment.start(), &fragment.payload);
+        self.messages += usize::from(fragment.last);
         if self.role == Role::Server && payload.len() >= APART {
-            let header = |out: &mut _| frame::append_header(out, opcode, last, None, payload.len());
-            self.frames.put(header);
+            self.frames
+                .put(|out| frame::append_header(out, start, None, payload.len()));
             self.frames.put_apart(payload.clone());
         } else {
             let role = self.role;
             self.frames
-                .put(|out| frame::append(out, role, opcode, last, payload));
+                .put(|out| frame::append(out, role, start, payload));
         }
     }
 
@@ -182,8 +188,8 @@ impl Outbound {
     }
 
     fn control(&mut self, opcode: Control, payload: &[u8]) {
-        let (role, opcode) = (self.role, OpCode::Control(opcode));
+        let (role, start) = (self.role, Start::control(opcode));
         self.frames
-            .put(|out| frame::append(out, role, opcode, true, payload));
+            .put(|out| frame::append(out, role, start, payload));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shared::Shared;
 use crate::close::CloseFrame;
+use crate::compression::Compression;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
 use crate::delivery::{Delivery, Event};
@@ -44,6 +45,8 @@ pub struct Upgrade {
     pending: Option<Pending>,
     request: Request<()>,
     delivery: Delivery,
+    /// Instead of that of the configuration.
+    compression: Option<Option<Compression>>,
     server: Arc<Shared>,
 }
 
@@ -137,6 +140,7 @@ impl Upgrade {
                 }),
                 request,
                 delivery: Delivery::default(),
+                compression: None,
                 server,
             }),
             Err(error) => {
@@ -170,6 +174,28 @@ impl Upgrade {
     /// The client's address.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.pending.as_ref()?.link.transport().peer_addr()
+    }
+
+    /// Sets the compression of this connection (RFC 7692), if the client offers it; `None` turns it off.
+    /// Defaults to [`Config::compression`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{Compression, Server};
+    ///
+    /// let server = Server::bind("127.0.0.1:9001")?;
+    /// for upgrade in server.incoming()? {
+    ///     let mut compression = Compression::server();
+    ///     compression.level = if upgrade.request().uri().path() == "/archive" { 9 } else { 1 };
+    ///     let ws = upgrade.compression(compression).accept()?;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
+        self.compression = Some(compression.into());
+        self
     }
 
     /// Lets messages go to `events`, with `key` to tell the connection:
@@ -272,7 +298,14 @@ impl Upgrade {
     ///
     /// As [`accept`](Self::accept).
     pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
-        let config = accept.config.unwrap_or_else(|| self.server.config.clone());
+        let mut config = accept.config.unwrap_or_else(|| self.server.config.clone());
+        if let Some(compression) = self.compression {
+            config.compression = compression;
+        }
+        let (deflate, extensions) = config
+            .compression
+            .and_then(|ours| handshake::agree(self.request.headers(), &ours))
+            .unzip();
         let checked = accept
             .misuse
             .map_or(Ok(()), Err)
@@ -282,6 +315,7 @@ impl Upgrade {
                 handshake::accept(
                     &self.request,
                     accept.subprotocol.as_deref(),
+                    extensions,
                     &accept.headers,
                 )
             })
@@ -301,6 +335,7 @@ impl Upgrade {
             tls: parts.tls,
             ended: parts.ended,
             rest: pending.rest,
+            deflate,
             outlet: self.delivery.outlet(),
         };
         let request = std::mem::take(&mut self.request);

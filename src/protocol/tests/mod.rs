@@ -24,6 +24,7 @@ fn fragment(kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Fragm
         kind,
         first,
         last,
+        compressed: false,
         payload: Bytes::copy_from_slice(payload),
     }
 }
