@@ -116,6 +116,18 @@
 //! A writer that is dropped after its first fragment fails the connection with 1011, since RFC 6455
 //! knows no other way to give a begun message up.
 //!
+//! # Compression
+//!
+//! permessage-deflate ([RFC 7692]) is off until both sides ask for it: [`ClientBuilder::compression`]
+//! offers it, a server agrees with [`ServerBuilder::compression`] or, for one connection,
+//! [`Upgrade::compression`], and [`WebSocket::compression`] tells what was agreed on. [`Compression`]
+//! has the settings and says what they cost. From then on messages of [`Compression::min_size`] bytes
+//! and more are compressed, also those in pieces; [`SendOptions`] decides for a single one. The thread
+//! that sends compresses, the reader inflates, and the queue and all limits count what a message is
+//! when it is not compressed. [`PreparedMessage`] is for one message to many peers.
+//!
+//! [RFC 7692]: https://www.rfc-editor.org/rfc/rfc7692
+//!
 //! # Closing
 //!
 //! [`Sender::close`] sends a Close frame and waits for the peer's, at most for [`Timeouts::close`]
@@ -124,7 +136,8 @@
 //! peer is answered by itself, with the same code. Dropping the last handle sends 1001 (going
 //! away), or 1000 where [`Server::serve`] runs the handler, and does not wait.
 //!
-//! A connection is *failed* when the peer breaks the protocol: 1002, or 1007 for text that is not
+//! A connection is *failed* when the peer breaks the protocol: 1002, also for compressed data that is
+//! none, or 1007 for text that is not
 //! UTF-8, 1009 for a message above [`Limits::message`], 1008 for one that takes longer than
 //! [`Timeouts::message`]; with [`Overflow::Close`] also when the queue is full, and with 1011 when a
 //! callback panics.
@@ -146,7 +159,7 @@
 //! |---|---|---|---|
 //! | `native-tls` | yes | `wss` by the TLS of the platform | on Linux OpenSSL's headers and pkg-config |
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
-//! | `deflate` | yes | nothing yet: the name is reserved | |
+//! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
@@ -173,9 +186,9 @@
 //!
 //! # What is not there yet
 //!
-//! Compression (permessage-deflate), proxies, redirects, `ws+unix` addresses (but see
+//! Proxies, redirects, `ws+unix` addresses (but see
 //! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
-//! way to see pongs, broadcasting, and rustls.
+//! way to see pongs, a call that broadcasts, and rustls.
 
 mod client;
 mod close;

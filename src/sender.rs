@@ -12,7 +12,9 @@ use std::sync::Arc;
 /// Sends messages, from any thread at any time, whatever receivers do. Cloning is cheap.
 ///
 /// A message above [`Config::fragment_size`](crate::Config::fragment_size) goes in fragments, so
-/// that a pong can go between them; two such messages do not mix.
+/// that a pong can go between them; two such messages do not mix. Where compression with context
+/// takeover was agreed on, messages are compressed one after the other, each in the thread that sends
+/// it.
 ///
 /// # Examples
 ///
@@ -43,7 +45,8 @@ impl Sender {
     /// [`Error::Closed`] once the closing handshake has begun, [`Error::Timeout`] after
     /// [`Timeouts::send`](crate::Timeouts::send), else what ended the connection. The error hands the
     /// message back unless part of it is on the wire. After a timeout the connection is still good,
-    /// unless part of a frame had left or, over TLS, was encrypted: then it is failed.
+    /// unless part of a frame had left or, over TLS, was encrypted, or a message that was compressed
+    /// later refers to it: then it is failed.
     ///
     /// # Blocking
     ///
