@@ -2,7 +2,8 @@
 
 use super::{DeflateSettings, Part};
 use crate::error::ProtocolError;
-use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{fmt, mem};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Status};
 
 /// The end of a flush. It is not sent, and put back before a message is inflated (sections 7.2.1 and
@@ -22,18 +23,30 @@ const INFLATE_WINDOW_BITS: u8 = 15;
 /// a window of 8 bits, too.
 const LEAST_WINDOW_BITS: u8 = 9;
 
+/// How many streams of either kind the process keeps to use again. Making one costs more than some
+/// small messages do, and what it leaves behind the allocator can hardly use: it is aligned.
+const SPARES: usize = 8;
+
+static DEFLATES: Mutex<Vec<(DeflateSettings, Deflate)>> = Mutex::new(Vec::new());
+static INFLATES: Mutex<Vec<Inflate>> = Mutex::new(Vec::new());
+
 /// Compresses messages, each with what came before it as context until [`reset`](Self::reset).
-pub(crate) struct Deflater(Deflate);
+pub(crate) struct Deflater {
+    settings: DeflateSettings,
+    /// `None` only while it is dropped.
+    stream: Option<Deflate>,
+}
 
 impl Deflater {
     pub(crate) fn new(settings: DeflateSettings) -> Self {
-        Deflater(Deflate::new_with_config(DeflateConfig {
-            level: settings.level.into(),
-            // Negative: without a header.
-            window_bits: -i32::from(settings.window_bits.max(LEAST_WINDOW_BITS)),
-            mem_level: settings.mem_level.into(),
-            ..DeflateConfig::default()
-        }))
+        let mut spares = lock(&DEFLATES);
+        let found = spares.iter().rposition(|(of, _)| *of == settings);
+        let spare = found.map(|at| spares.swap_remove(at).1);
+        drop(spares);
+        Deflater {
+            settings,
+            stream: Some(spare.unwrap_or_else(|| new_deflate(settings))),
+        }
     }
 
     /// Appends the compressed `input` to `out`, as far as `part` asks for it.
@@ -55,15 +68,18 @@ impl Deflater {
 
     /// Runs until all of `input` is taken and there is space left over behind what it gave.
     fn run(&mut self, mut input: &[u8], flush: DeflateFlush, out: &mut Vec<u8>) {
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         let space = (input.len() / 2).clamp(128, CHUNK);
         loop {
-            let (start, before) = (out.len(), (self.0.total_in(), self.0.total_out()));
+            let (start, before) = (out.len(), (stream.total_in(), stream.total_out()));
             out.resize(start + space, 0);
             // An error would be one of a stream that was not set up: none of those is passed on.
-            let result = self.0.compress(input, &mut out[start..], flush);
+            let result = stream.compress(input, &mut out[start..], flush);
             debug_assert!(result.is_ok(), "{result:?}");
-            let taken = (self.0.total_in() - before.0) as usize;
-            let given = (self.0.total_out() - before.1) as usize;
+            let taken = (stream.total_in() - before.0) as usize;
+            let given = (stream.total_out() - before.1) as usize;
             out.truncate(start + given);
             input = input.get(taken..).unwrap_or_default();
             if result.is_err() || (input.is_empty() && given < space) {
@@ -74,7 +90,18 @@ impl Deflater {
 
     /// Forgets the context.
     pub(crate) fn reset(&mut self) {
-        self.0.reset();
+        if let Some(stream) = &mut self.stream {
+            stream.reset();
+        }
+    }
+}
+
+impl Drop for Deflater {
+    fn drop(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.reset();
+            keep(&DEFLATES, (self.settings, stream));
+        }
     }
 }
 
@@ -86,7 +113,8 @@ impl fmt::Debug for Deflater {
 
 /// Inflates messages, each with those before it as context.
 pub(super) struct Inflater {
-    stream: Inflate,
+    /// `None` until it is needed.
+    stream: Option<Inflate>,
     /// What was inflated and not yet taken is in front. Empty until it is needed.
     space: Vec<u8>,
     filled: usize,
@@ -95,7 +123,7 @@ pub(super) struct Inflater {
 impl Inflater {
     pub(super) fn new() -> Self {
         Inflater {
-            stream: Inflate::new(false, INFLATE_WINDOW_BITS),
+            stream: None,
             space: Vec::new(),
             filled: 0,
         }
@@ -107,21 +135,25 @@ impl Inflater {
         if self.space.is_empty() {
             self.space = vec![0; CHUNK];
         }
+        let stream = self.stream.get_or_insert_with(|| {
+            let spare = lock(&INFLATES).pop();
+            spare.unwrap_or_else(|| Inflate::new(false, INFLATE_WINDOW_BITS))
+        });
         let mut taken = 0;
         loop {
             let rest = input.get(taken..).unwrap_or_default();
-            let before = (self.stream.total_in(), self.stream.total_out());
+            let before = (stream.total_in(), stream.total_out());
             let space = &mut self.space[self.filled..];
-            let result = self.stream.decompress(rest, space, InflateFlush::NoFlush);
+            let result = stream.decompress(rest, space, InflateFlush::NoFlush);
             let status = result.map_err(|_| ProtocolError::Deflate)?;
-            let n = (self.stream.total_in() - before.0) as usize;
+            let n = (stream.total_in() - before.0) as usize;
             taken += n;
-            self.filled += (self.stream.total_out() - before.1) as usize;
+            self.filled += (stream.total_out() - before.1) as usize;
             if status == Status::StreamEnd {
                 // A final block is allowed (section 7.2.3.4). What follows begins afresh.
-                self.stream.reset(false);
+                stream.reset(false);
             }
-            if self.is_full() || taken == input.len() {
+            if self.filled == CHUNK || taken == input.len() {
                 return Ok(taken);
             }
             if n == 0 {
@@ -137,7 +169,7 @@ impl Inflater {
 
     /// What was inflated since the last call.
     pub(super) fn take(&mut self) -> &[u8] {
-        let filled = std::mem::take(&mut self.filled);
+        let filled = mem::take(&mut self.filled);
         &self.space[..filled]
     }
 
@@ -152,6 +184,38 @@ impl Inflater {
     pub(super) fn is_large(&self) -> bool {
         !self.space.is_empty()
     }
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.reset(false);
+            keep(&INFLATES, stream);
+        }
+    }
+}
+
+fn new_deflate(settings: DeflateSettings) -> Deflate {
+    Deflate::new_with_config(DeflateConfig {
+        level: settings.level.into(),
+        // Negative: without a header.
+        window_bits: -i32::from(settings.window_bits.max(LEAST_WINDOW_BITS)),
+        mem_level: settings.mem_level.into(),
+        ..DeflateConfig::default()
+    })
+}
+
+/// Keeps a stream to use again, rather than the one that was kept first.
+fn keep<T>(spares: &Mutex<Vec<T>>, stream: T) {
+    let mut spares = lock(spares);
+    let surplus = (spares.len() == SPARES).then(|| spares.swap_remove(0));
+    spares.push(stream);
+    drop(spares);
+    drop(surplus);
+}
+
+fn lock<T>(spares: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    spares.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Inflater {
