@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "deflate", doc = "```")]
+#[cfg_attr(not(feature = "deflate"), doc = "```no_run")]
 /// use wsync::{Compression, Server};
 ///
 /// # let server = Server::builder().compression(Compression::server()).bind("127.0.0.1:0")?;
@@ -117,7 +118,8 @@ pub(crate) const MAX_WINDOW_BITS: u8 = 15;
 ///
 /// # Examples
 ///
-/// ```
+#[cfg_attr(feature = "deflate", doc = "```")]
+#[cfg_attr(not(feature = "deflate"), doc = "```no_run")]
 /// use wsync::{ClientBuilder, Compression, Server};
 ///
 /// let mut compression = Compression::server();

@@ -16,6 +16,10 @@ use std::io::{self, Write};
 /// into one piece, and was not flushed, is one frame without fragments. Text must be UTF-8 as a
 /// whole; a character may be cut by writes and by fragments.
 ///
+/// Where compression was agreed on, pieces are compressed on their way: a fragment may then bring less
+/// or more than one of them, and [`flush`](Write::flush) lets the peer read all that was written. Other
+/// messages wait from the first piece on.
+///
 /// # Other messages
 ///
 /// Pings, pongs and the Close frame go between the fragments. Other messages, which the protocol
