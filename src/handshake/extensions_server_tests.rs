@@ -2,107 +2,58 @@
 
 use super::*;
 
+#[track_caller]
+fn assert_answered(offer: &str, ours: &Compression, expected: &str, agreed: Params) {
+    let answer = answer(&[&format!("{NAME}{offer}")], ours);
+    assert_eq!(
+        answer,
+        Some((expected.to_owned(), agreed)),
+        "{offer:?} to {ours:?}"
+    );
+}
+
 #[test]
-fn an_offer_is_answered_with_the_smaller_window_and_less_takeover() {
-    let (all, default) = (bits(15, 15), Compression::server());
-    for (offer, ours, expected, agreed) in [
-        ("", all, "", (15, 15, false, false)),
-        (
-            "",
-            default,
-            ";server_max_window_bits=12",
-            (12, 15, false, false),
-        ),
-        ("", bits(15, 8), "", (15, 15, false, false)),
-        (";client_max_window_bits", all, "", (15, 15, false, false)),
-        (
-            ";client_max_window_bits",
-            default,
-            ";server_max_window_bits=12;client_max_window_bits=12",
-            (12, 12, false, false),
-        ),
-        (
-            ";client_max_window_bits=10",
-            default,
-            ";server_max_window_bits=12;client_max_window_bits=10",
-            (12, 10, false, false),
-        ),
-        (
-            ";client_max_window_bits=10",
-            all,
-            ";client_max_window_bits=10",
-            (15, 10, false, false),
-        ),
-        (
-            ";client_max_window_bits=15",
-            all,
-            "",
-            (15, 15, false, false),
-        ),
-        (
-            ";client_max_window_bits=15",
-            bits(15, 9),
-            ";client_max_window_bits=9",
-            (15, 9, false, false),
-        ),
-        (
-            ";server_max_window_bits=15",
-            all,
-            ";server_max_window_bits=15",
-            (15, 15, false, false),
-        ),
-        (
-            ";server_max_window_bits=15",
-            bits(8, 15),
-            ";server_max_window_bits=8",
-            (8, 15, false, false),
-        ),
-        (
-            ";server_max_window_bits=9",
-            default,
-            ";server_max_window_bits=9",
-            (9, 15, false, false),
-        ),
-        (
-            ";server_max_window_bits=\"10\"",
-            all,
-            ";server_max_window_bits=10",
-            (10, 15, false, false),
-        ),
-        (
-            ";server_no_context_takeover",
-            all,
-            ";server_no_context_takeover",
-            (15, 15, true, false),
-        ),
-        (
-            ";client_no_context_takeover",
-            all,
-            ";client_no_context_takeover",
-            (15, 15, false, true),
-        ),
-        (
-            "",
-            no_takeover(true, true),
-            ";server_no_context_takeover;client_no_context_takeover",
-            (15, 15, true, true),
-        ),
-        (
-            ";client_max_window_bits=8;server_max_window_bits=9;client_no_context_takeover;\
-             server_no_context_takeover",
-            default,
-            ";server_no_context_takeover;client_no_context_takeover;server_max_window_bits=9;\
-             client_max_window_bits=8",
-            (9, 8, true, true),
-        ),
+fn of_two_windows_the_smaller_is_answered() {
+    // Offered for the server and the client, ours, the answer and what holds.
+    for (offered, (server, client), answered, (server_bits, client_bits)) in [
+        ("", (15, 15), "", (15, 15)),
+        ("", (12, 12), "S=12", (12, 15)),
+        ("", (15, 8), "", (15, 15)),
+        ("C", (15, 15), "", (15, 15)),
+        ("C", (12, 12), "S=12;C=12", (12, 12)),
+        ("C=10", (12, 12), "S=12;C=10", (12, 10)),
+        ("C=10", (15, 15), "C=10", (15, 10)),
+        ("C=15", (15, 15), "", (15, 15)),
+        ("C=15", (15, 9), "C=9", (15, 9)),
+        ("S=15", (15, 15), "S=15", (15, 15)),
+        ("S=15", (8, 15), "S=8", (8, 15)),
+        ("S=9", (12, 12), "S=9", (9, 15)),
+        ("S=\"10\"", (15, 15), "S=10", (10, 15)),
+        ("C=8;S=9", (15, 15), "S=9;C=8", (9, 8)),
     ] {
-        let answer = answer(&[&format!("{NAME}{offer}")], &ours);
-        assert_eq!(
-            answer,
-            Some((expected.to_owned(), agreed)),
-            "{offer} to {ours:?}"
-        );
+        let spell = |short: &str| {
+            let params = short.split(';').filter(|param| !param.is_empty());
+            let params = params.map(|param| format!(";{param}"));
+            let text = params.collect::<String>();
+            text.replace('S', SERVER_MAX_WINDOW_BITS)
+                .replace('C', CLIENT_MAX_WINDOW_BITS)
+        };
+        let agreed = (server_bits, client_bits, false, false);
+        let ours = bits(server, client);
+        assert_answered(&spell(offered), &ours, &spell(answered), agreed);
     }
+}
+
+#[test]
+fn all_parameters_go_together_in_any_order() {
+    assert_answered(
+        ";client_max_window_bits=8;server_max_window_bits=9;client_no_context_takeover;\
+         server_no_context_takeover",
+        &Compression::server(),
+        ";server_no_context_takeover;client_no_context_takeover;server_max_window_bits=9;\
+         client_max_window_bits=8",
+        (9, 8, true, true),
+    );
 }
 
 const INVALID: [&str; 40] = [
