@@ -156,13 +156,14 @@ fn what_is_not_ascii_breaks_the_grammar_wherever_it_stands() {
     }
 }
 
-/// In a time that grows with the square of the length, they would take minutes or hours.
+/// In a time that grows with the square of the length, they would take a minute at the very least.
 #[test]
 fn long_lists_take_time_in_proportion() {
     const SIZE: usize = 512 << 10;
     let fill = |begin: &str, piece: &str, end: &str| {
         format!("{begin}{}{end}", piece.repeat(SIZE / piece.len()))
     };
+    let began = Instant::now();
     for line in [
         fill("", ",", ""),
         fill("a", " ", "b"),
@@ -178,13 +179,12 @@ fn long_lists_take_time_in_proportion() {
         fill("permessage-deflate", ";client_max_window_bits", ""),
     ] {
         let headers = headers(&[&line]);
-        let began = Instant::now();
         let _ = check_request(&headers);
         let _ = agree(&headers, &Compression::server());
         let _ = judge_response(&headers, Some(&Compression::client()));
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(10), "{took:?} for {:.40}", line);
     }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
 /// A value as a quoted string, some of its bytes behind a backslash.
