@@ -11,13 +11,16 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 ///
 /// With the defaults each side refers to what was in the messages before ("context takeover"), which
 /// is what makes small messages of the same kind small, and keeps its memory between them: about
-/// 48 KB to inflate and, by window and `mem_level`, 137 KB to 380 KB to deflate (165 KB with the
+/// 48 KB to inflate and, by window and `mem_level`, 137 KB to 495 KB to deflate (165 KB with the
 /// defaults of a server), each from the first compressed message on. Without takeover a connection
 /// has that memory only while a message passes.
 ///
-/// The limits of [`Limits`](crate::Limits) count what a message is after inflating. Beside secrets,
-/// bytes that an attacker chose should not be compressed: the length tells of what they have in
-/// common ([`SendOptions::compress`]).
+/// Of two bounds of a window the smaller one holds, and there is no takeover where either side asks for none.
+///
+/// [`Limits::message`](crate::Limits::message) and the queue count what a message is after inflating,
+/// [`Limits::frame`](crate::Limits::frame) what comes on the wire. Beside secrets, bytes that an
+/// attacker chose should not be compressed: the length tells of what they have in common
+/// ([`SendOptions::compress`]).
 ///
 /// # Examples
 ///
@@ -42,14 +45,15 @@ pub struct Compression {
     pub level: u8,
     /// Memory of the compressor, from 1 to 9. Defaults to 5. The peer does not learn of it.
     pub mem_level: u8,
-    /// Messages below so many bytes are sent as they are. Defaults to 64.
+    /// Messages below so many bytes are sent as they are, unless [`SendOptions::compress`] says
+    /// otherwise. Defaults to 64.
     pub min_size: usize,
     /// How far back the server's references go at most, from 8 (256 bytes) to 15 (32 KiB). Defaults
     /// to 12 on a server; on a client to 15, which leaves it to the server. A server that can't
     /// keep to a client's bound does without compression (RFC 7692 section 7.1.2.1).
     pub server_max_window_bits: u8,
-    /// The same for the client's references. A server asks for it, with a default of 12, of clients
-    /// that offer to keep to a bound (RFC 7692 section 7.1.2.2).
+    /// The same for the client's references. A server asks for it only of clients that offer to keep
+    /// to a bound (RFC 7692 section 7.1.2.2): those of others may go back 32 KiB.
     pub client_max_window_bits: u8,
     /// The server's messages do not refer to those before (RFC 7692 section 7.1.1.1). Defaults to
     /// `false`.
@@ -137,9 +141,11 @@ pub(crate) const MAX_WINDOW_BITS: u8 = 15;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParams {
-    /// How far back the server's references go, in bits.
+    /// How far back the server's references go at most, in bits.
     pub server_max_window_bits: u8,
-    /// How far back the client's references go, in bits.
+    /// How far back the client's references go at most, in bits. A client keeps to what it offered even
+    /// if the server did not take it up, so a server may know of a larger bound (RFC 7692 section
+    /// 7.1.2.2).
     pub client_max_window_bits: u8,
     /// The server's messages do not refer to those before.
     pub server_no_context_takeover: bool,
@@ -186,7 +192,8 @@ impl SendOptions {
     }
 
     /// Whether to compress it, whatever its size, if compression was agreed on. Unless this is said,
-    /// messages of [`Compression::min_size`] bytes and more are compressed.
+    /// messages of [`Compression::min_size`] bytes and more are compressed. Without context takeover
+    /// one that gets no smaller may be sent as it is.
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = Some(compress);

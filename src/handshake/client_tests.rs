@@ -2,6 +2,7 @@
 
 use super::body::MAX_BODY;
 use super::*;
+use crate::compression::Compression;
 use crate::error::Misuse;
 use crate::uri::Target;
 use http::header::{AUTHORIZATION, HOST, ORIGIN, USER_AGENT};
@@ -311,6 +312,26 @@ fn a_101_that_breaks_the_rules_is_refused() {
         (RESPONSE.replace("\r\n", "\n"), "handshake.syntax"),
     ] {
         assert_refused(&response, kind);
+    }
+}
+
+#[test]
+fn an_extension_that_was_offered_may_be_chosen() {
+    let mut options = options();
+    options.compression = Some(Compression::client());
+    let answer = |value: &str| {
+        let mut handshake = start("ws://h", &options);
+        let offered = &handshake.request().headers()["sec-websocket-extensions"];
+        assert_eq!(offered, "permessage-deflate; client_max_window_bits");
+        let line = format!("Sec-WebSocket-Extensions: {value}");
+        let opened = handshake.receive(with_line(&line).as_bytes());
+        opened.map(|opened| opened.unwrap().deflate)
+    };
+    let agreed = answer("permessage-deflate; client_max_window_bits=9").unwrap();
+    assert_eq!(agreed.unwrap().client_max_window_bits, 9);
+    assert_eq!(answer("").unwrap(), None);
+    for wrong in ["x", "permessage-deflate; x", "permessage-deflate;"] {
+        assert_eq!(answer(wrong).unwrap_err().kind(), "handshake.extension");
     }
 }
 

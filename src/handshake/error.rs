@@ -45,7 +45,8 @@ pub enum HandshakeError {
     Accept,
     /// The server chose a subprotocol that was not offered.
     Subprotocol,
-    /// The server chose an extension that was not offered.
+    /// The server chose an extension that was not offered, or not as it was offered, or said so in a
+    /// way that RFC 6455 section 9.1 does not allow.
     Extension,
     /// The connection ended before the handshake did.
     Eof,
@@ -150,7 +151,7 @@ impl fmt::Display for HandshakeError {
                 write!(f, "the server chose a subprotocol that was not offered")
             }
             HandshakeError::Extension => {
-                write!(f, "the server chose an extension that was not offered")
+                write!(f, "the server's extensions are not those that were offered")
             }
             HandshakeError::Eof => write!(f, "the connection ended before the handshake did"),
             HandshakeError::Rejected(status) => write!(f, "the request was refused: {status}"),

@@ -284,6 +284,42 @@ fn subprotocols_are_tokens_and_offered_once() {
 }
 
 #[test]
+fn extensions_keep_to_the_grammar() {
+    let line = |value: &str| with_line(&format!("Sec-WebSocket-Extensions: {value}"));
+    for value in [
+        "",
+        "x; y=\"z\"",
+        "permessage-deflate; server_max_window_bits=99",
+        "x\r\nSec-WebSocket-Extensions: permessage-deflate; x",
+    ] {
+        assert_accepted(&line(value));
+    }
+    for wrong in [
+        ";",
+        "permessage-deflate;",
+        "x; y=",
+        "x; y=\"z",
+        "x; y=\"a,b\"",
+        "x; y=\"z\\",
+        "x\r\nSec-WebSocket-Extensions: x y",
+        "\u{e9}",
+    ] {
+        let answer = assert_refused(&line(wrong), 400, "handshake.invalid_header");
+        assert!(answer.contains("Sec-WebSocket-Extensions"), "{answer}");
+    }
+    assert_accepted(&line(&"x,".repeat(4000)));
+    assert_refused(&line(&"x,".repeat(4100)), 431, "handshake.line_too_long");
+    let long = "x,".repeat(4000);
+    assert_refused(
+        &line(&format!(
+            "{long}\r\nSec-WebSocket-Extensions: {long}\r\nX: {long}"
+        )),
+        431,
+        "handshake.head_too_large",
+    );
+}
+
+#[test]
 fn there_is_at_most_one_origin() {
     assert_refused(
         &with_line("Origin: null"),

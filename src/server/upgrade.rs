@@ -177,7 +177,7 @@ impl Upgrade {
     }
 
     /// Sets the compression of this connection (RFC 7692), if the client offers it; `None` turns it off.
-    /// Defaults to [`Config::compression`].
+    /// Goes before [`Config::compression`], be it the server's or that of [`Accept::config`].
     ///
     /// # Examples
     ///
@@ -267,7 +267,8 @@ impl Upgrade {
     /// # Errors
     ///
     /// [`Error::Io`] when the client is gone or no thread can be had, [`Error::Timeout`] when it does
-    /// not read.
+    /// not read, [`Error::Misuse`] for a [`compression`](Self::compression) that cannot work: the client
+    /// is rejected with 500 then.
     ///
     /// # Blocking
     ///
@@ -291,8 +292,9 @@ impl Upgrade {
     ///
     /// # Errors
     ///
-    /// [`Error::Misuse`] for a subprotocol that was not offered or a header that cannot be set: the
-    /// client is rejected with 500 then. Else as [`accept`](Self::accept).
+    /// [`Error::Misuse`] for a subprotocol that was not offered, a header that cannot be set or a
+    /// configuration that cannot work: the client is rejected with 500 then. Else as
+    /// [`accept`](Self::accept).
     ///
     /// # Blocking
     ///

@@ -5,6 +5,7 @@
 
 pub(crate) mod delivery;
 pub(crate) mod faulty;
+pub(crate) mod offers;
 pub(crate) mod peer;
 
 use std::panic::resume_unwind;
