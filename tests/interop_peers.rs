@@ -1,66 +1,89 @@
-//! Python's `websockets` and Node's `ws` as peers: each as client and as server, over ws and wss.
+//! Python's `websockets` and Node's `ws` as peers: each as client and as server, over ws and wss, with
+//! compression and without.
 //!
 //! `tests/interop/setup.sh` installs them into `target/interop`; `peer.py` and `peer.mjs` beside it
 //! say what they do. Every wait is bounded, and a process that is left over is killed.
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::{OnceLock, mpsc};
+#[path = "interop/process.rs"]
+mod process;
+
+use process::{ANSWER, Peer, certs};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
-use wsync::{ClientBuilder, Closed, Config, Initiator, Message, Server, WebSocket};
+use std::time::Duration;
+use wsync::{ClientBuilder, Closed, Compression, Config, Initiator, Message, Server, WebSocket};
 
 const MIB: usize = 1 << 20;
-/// An installation, with downloads.
-const SETUP: Duration = Duration::from_secs(300);
 /// A whole run of a peer's checks; it gives up by itself after 150 s.
 const RUN: Duration = Duration::from_secs(170);
-/// One answer.
-const ANSWER: Duration = Duration::from_secs(30);
+
+/// How the two sides are connected.
+#[derive(Clone, Copy)]
+struct Link {
+    tls: bool,
+    compression: bool,
+}
+
+const PLAIN: Link = Link {
+    tls: false,
+    compression: false,
+};
+#[cfg(feature = "native-tls")]
+const TLS: Link = Link { tls: true, ..PLAIN };
+#[cfg(feature = "deflate")]
+const COMPRESSED: Link = Link {
+    compression: true,
+    ..PLAIN
+};
+#[cfg(all(feature = "native-tls", feature = "deflate"))]
+const COMPRESSED_TLS: Link = Link {
+    tls: true,
+    compression: true,
+};
 
 macro_rules! peers {
-    ($($peer:ident: $program:literal,)*) => {$(
+    ($($peer:ident: $program:literal, $windows:literal;)*) => {$(
         mod $peer {
-            #[test]
-            #[ignore = "needs Python and Node: .ci/run installs them"]
-            fn as_client() {
-                super::peer_is_client($program, false);
+            peers! { tests $program, $windows;
+                as_client, as_server: PLAIN, all();
+                as_client_over_tls, as_server_over_tls: TLS, feature = "native-tls";
+                as_client_compressed, as_server_compressed: COMPRESSED, feature = "deflate";
+                as_client_compressed_over_tls, as_server_compressed_over_tls: COMPRESSED_TLS,
+                    all(feature = "native-tls", feature = "deflate");
             }
+        }
+    )*};
+    (tests $program:literal, $windows:literal;
+     $($client:ident, $server:ident: $link:ident, $built:meta;)*) => {$(
+        #[cfg($built)]
+        #[test]
+        #[ignore = "needs Python and Node: .ci/run installs them"]
+        fn $client() {
+            super::peer_is_client($program, super::$link);
+        }
 
-            #[test]
-            #[ignore = "needs Python and Node: .ci/run installs them"]
-            fn as_server() {
-                super::peer_is_server($program, false);
-            }
-
-            #[cfg(feature = "native-tls")]
-            #[test]
-            #[ignore = "needs Python and Node: .ci/run installs them"]
-            fn as_client_over_tls() {
-                super::peer_is_client($program, true);
-            }
-
-            #[cfg(feature = "native-tls")]
-            #[test]
-            #[ignore = "needs Python and Node: .ci/run installs them"]
-            fn as_server_over_tls() {
-                super::peer_is_server($program, true);
-            }
+        #[cfg($built)]
+        #[test]
+        #[ignore = "needs Python and Node: .ci/run installs them"]
+        fn $server() {
+            super::peer_is_server($program, super::$link, $windows);
         }
     )*};
 }
 
+// Each with the window bits that its server agrees to by default.
 peers! {
-    python: "peer-py",
-    node: "peer-node",
+    python: "peer-py", 12;
+    node: "peer-node", 15;
 }
 
 /// The peer runs its checks against an echo server of ours.
-fn peer_is_client(program: &str, tls: bool) {
-    let mut builder = Server::builder().config(settings());
+fn peer_is_client(program: &str, Link { tls, compression }: Link) {
+    let mut config = settings();
+    config.compression = compression.then(Compression::server);
+    let mut builder = Server::builder().config(config);
     if tls {
         let tls = wsync::TlsConfig::server(&cert("server.pem"), &cert("server.key"));
         builder = builder.tls(tls.unwrap());
@@ -79,7 +102,13 @@ fn peer_is_client(program: &str, tls: bool) {
             certs().join("ca.pem").display().to_string(),
         ]);
     }
+    if compression {
+        arguments.push("--compression".to_owned());
+    }
     let mut peer = Peer::start(program, &arguments);
+    if compression {
+        assert_eq!(peer.line(), "agreed 12 12 0 0");
+    }
     let status = peer.wait(RUN);
     let last = peer.lines.iter().last();
     assert!(status.success(), "{status}: {last:?}");
@@ -104,19 +133,18 @@ fn echo(ws: &WebSocket) -> Result<Closed, wsync::Error> {
 }
 
 /// A client of ours runs checks against the peer's echo server.
-fn peer_is_server(program: &str, tls: bool) {
+fn peer_is_server(program: &str, Link { tls, compression }: Link, windows: u8) {
     let mut arguments = vec!["serve".to_owned()];
     if tls {
         for (option, file) in [("--cert", "server.pem"), ("--key", "server.key")] {
             arguments.extend([option.to_owned(), certs().join(file).display().to_string()]);
         }
     }
+    if compression {
+        arguments.push("--compression".to_owned());
+    }
     let mut peer = Peer::start(program, &arguments);
-    let line = peer
-        .lines
-        .recv_timeout(ANSWER)
-        .expect("a line from the peer");
-    let port = line.strip_prefix("listening ").expect("its port");
+    let port = peer.port();
     let scheme = if tls { "wss" } else { "ws" };
     let mut builder = ClientBuilder::new(format!("{scheme}://127.0.0.1:{port}/"));
     if tls {
@@ -127,12 +155,16 @@ fn peer_is_server(program: &str, tls: bool) {
     for fragment_size in [Some(FRAGMENT), None] {
         let mut config = settings();
         config.fragment_size = fragment_size;
-        check_echoes(&builder.clone().config(config).connect().unwrap());
+        config.compression = compression.then(Compression::client);
+        let ws = builder.clone().config(config).connect().unwrap();
+        let agreed = ws.compression().map(|agreed| agreed.server_max_window_bits);
+        assert_eq!(agreed, compression.then_some(windows));
+        if compression {
+            assert_eq!(peer.line(), format!("agreed {windows} {windows} 0 0"));
+        }
+        check_echoes(&ws);
     }
-
-    drop(peer.stdin.take());
-    let status = peer.wait(ANSWER);
-    assert!(status.success(), "{status}");
+    peer.stop();
 }
 
 const FRAGMENT: usize = 10_000;
@@ -183,77 +215,6 @@ fn settings() -> Config {
     config
 }
 
-fn certs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/certs")
-}
-
 fn cert(file: &str) -> Vec<u8> {
     std::fs::read(certs().join(file)).unwrap()
-}
-
-/// A running peer. It is killed when it is dropped.
-struct Peer {
-    child: Child,
-    /// A server ends when this is closed.
-    stdin: Option<ChildStdin>,
-    /// What it prints, until it ends.
-    lines: mpsc::Receiver<String>,
-}
-
-impl Peer {
-    fn start(program: &str, arguments: &[String]) -> Self {
-        Peer::run(Command::new(installed().join(program)).args(arguments))
-    }
-
-    fn run(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Peer {
-            stdin: child.stdin.take(),
-            child,
-            lines,
-        }
-    }
-
-    /// Its exit status; a panic when it is not done in time.
-    fn wait(&mut self, timeout: Duration) -> ExitStatus {
-        let deadline = Instant::now() + timeout;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "not done within {timeout:?}");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Both do nothing when it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The folder of the peers, set up by the first test that asks.
-fn installed() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut setup = Peer::run(Command::new("bash").arg(project.join("tests/interop/setup.sh")));
-        let status = setup.wait(SETUP);
-        assert!(status.success(), "tests/interop/setup.sh: {status}");
-        project.join("target/interop")
-    })
 }

@@ -1,12 +1,19 @@
 #!/usr/bin/env node
 // Node's `ws` as a peer of the interoperability tests.
 //
-//     peer.mjs serve [--cert CERT.pem --key KEY.pem] [--compression]
+//     peer.mjs serve [--cert CERT.pem --key KEY.pem] [options]
 //         echoes every message on 127.0.0.1; prints `listening PORT`, ends when stdin closes
-//     peer.mjs client URL [--ca CA.pem] [--compression]
+//     peer.mjs client URL [--ca CA.pem] [options]
 //         runs a fixed set of checks against an echo server; prints `ok N`, or the reason and exits 1
+//     peer.mjs echo URL [--ca CA.pem] [options]
+//         echoes what a server sends; prints `closed CODE` at the end, or the reason and exits 1
 //
-// With --compression the client prints `negotiated permessage-deflate` or `negotiated none` first.
+//     --compression       permessage-deflate with the defaults
+//     --deflate TERMS     with these settings, such as 'server_max_window_bits=9; client_no_context_takeover; level=1'
+//     --fragment N        echoes what is longer in fragments of N bytes
+//
+// With one of the first two it prints what the two sides agreed on for each connection, as this side sees it:
+// `agreed none`, or `agreed` and both window bits and both no_context_takeover, the server's first.
 // WSYNC_INTEROP names the folder that setup.sh filled (default: target/interop of the project).
 
 import { once } from 'node:events';
@@ -34,8 +41,13 @@ const SIZES = [0, 1, 125, 126, 127, 65535, 65536, 65537, 1 << 20, 16 << 20];
 const TEXTS = ['Hello, world!', 'Grüße, 世界, καλημέρα, 👋🏽', ''];
 const PERIOD = Buffer.from(Array.from({ length: 251 }, (_, i) => i));
 
-// A threshold of 0 compresses small messages too.
-const deflate = (wanted) => (wanted ? { threshold: 0 } : false);
+const OPTIONS = {
+  server_max_window_bits: 'serverMaxWindowBits',
+  client_max_window_bits: 'clientMaxWindowBits',
+  server_no_context_takeover: 'serverNoContextTakeover',
+  client_no_context_takeover: 'clientNoContextTakeover',
+};
+
 const payload = (size) => (size === 0 ? Buffer.alloc(0) : Buffer.alloc(size, PERIOD));
 const describe = (data, binary) => `${binary ? 'binary' : 'text'} of ${data.length} bytes`;
 
@@ -44,17 +56,58 @@ function fail(reason) {
   process.exit(1);
 }
 
-async function runServer({ cert, key, compression }) {
+function deflate({ compression, deflate }) {
+  if (!compression && deflate === undefined) return false;
+  // A threshold of 0 compresses small messages too.
+  const options = { threshold: 0 };
+  for (const term of (deflate ?? '').split(';').filter((term) => term.trim())) {
+    const [name, value] = term.trim().split('=');
+    if (name === 'level') options.zlibDeflateOptions = { level: Number(value) };
+    else if (name in OPTIONS) options[OPTIONS[name]] = value === undefined ? true : Number(value);
+    else fail(`--deflate: ${name}`);
+  }
+  return options;
+}
+
+function tellAgreed(ws, settings) {
+  if (!deflate(settings)) return;
+  // `extensions` has the name only.
+  const agreed = ws._extensions[ws.extensions]?.params;
+  if (!agreed) {
+    console.log(`agreed ${ws.extensions || 'none'}`);
+    return;
+  }
+  const bits = ['server', 'client'].map((side) => agreed[`${side}_max_window_bits`] ?? 15);
+  const fresh = ['server', 'client'].map((side) => Number(agreed[`${side}_no_context_takeover`] ?? false));
+  console.log('agreed', ...bits, ...fresh);
+}
+
+function echoAll(ws, { fragment }) {
+  const size = Number(fragment) || Infinity;
+  ws.on('message', (data, binary) => {
+    if (data.length <= size) {
+      ws.send(data, { binary });
+      return;
+    }
+    for (let at = 0; at < data.length; at += size) {
+      ws.send(data.subarray(at, at + size), { fin: at + size >= data.length, binary });
+    }
+  });
+}
+
+async function runServer(settings) {
+  const { cert, key } = settings;
   const server = cert
     ? https.createServer({ cert: readFileSync(cert), key: readFileSync(key) })
     : http.createServer();
   const wss = new WebSocket.WebSocketServer({
     server,
     maxPayload: MAX_MESSAGE,
-    perMessageDeflate: deflate(compression),
+    perMessageDeflate: deflate(settings),
   });
   wss.on('connection', (ws) => {
-    ws.on('message', (data, binary) => ws.send(data, { binary }));
+    tellAgreed(ws, settings);
+    echoAll(ws, settings);
     ws.on('error', (error) => console.error(`connection ended: ${error.message}`));
   });
   server.listen(0, '127.0.0.1');
@@ -165,18 +218,23 @@ class Checks {
   }
 }
 
-async function runClient(url, { ca, compression }) {
+function connect(url, settings) {
   setTimeout(() => fail(`not done within ${RUN_TIMEOUT} ms`), RUN_TIMEOUT).unref();
   const ws = new WebSocket(url, {
-    ca: ca && readFileSync(ca),
-    perMessageDeflate: deflate(compression),
+    ca: settings.ca && readFileSync(settings.ca),
+    perMessageDeflate: deflate(settings),
     maxPayload: MAX_MESSAGE,
     handshakeTimeout: OPEN_TIMEOUT,
   });
+  ws.on('open', () => tellAgreed(ws, settings));
+  return ws;
+}
+
+async function runClient(url, settings) {
+  const ws = connect(url, settings);
   // What nobody waits for shows itself in the next wait.
   ws.on('error', () => {});
   await next(ws, 'open', OPEN_TIMEOUT);
-  if (compression) console.log(`negotiated ${ws.extensions || 'none'}`);
   const checks = new Checks(ws);
   try {
     await checks.run();
@@ -187,6 +245,13 @@ async function runClient(url, { ca, compression }) {
   process.exit(0);
 }
 
+async function runEcho(url, settings) {
+  const ws = connect(url, settings);
+  echoAll(ws, settings);
+  const [code] = await next(ws, 'close', RUN_TIMEOUT);
+  console.log(`closed ${code}`);
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -194,12 +259,15 @@ const { values, positionals } = parseArgs({
     key: { type: 'string' },
     ca: { type: 'string' },
     compression: { type: 'boolean', default: false },
+    deflate: { type: 'string' },
+    fragment: { type: 'string' },
   },
 });
 const [command, url] = positionals;
 if (command === 'serve' && !url) await runServer(values);
 else if (command === 'client' && url) await runClient(url, values).catch((e) => fail(e.message));
+else if (command === 'echo' && url) await runEcho(url, values).catch((e) => fail(e.message));
 else {
-  console.error('usage: peer.mjs serve [--cert C --key K] | client URL [--ca FILE]   [--compression]');
+  console.error('usage: peer.mjs serve [--cert C --key K] | client URL [--ca FILE] | echo URL   [options]');
   process.exit(2);
 }

@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """Python's `websockets` as a peer of the interoperability tests.
 
-    peer.py serve [--cert CERT.pem --key KEY.pem] [--compression]
+    peer.py serve [--cert CERT.pem --key KEY.pem] [options]
         echoes every message on 127.0.0.1; prints `listening PORT`, ends when stdin closes
-    peer.py client URL [--ca CA.pem] [--compression]
+    peer.py client URL [--ca CA.pem] [options]
         runs a fixed set of checks against an echo server; prints `ok N`, or the reason and exits 1
+    peer.py echo URL [--ca CA.pem] [options]
+        echoes what a server sends; prints `closed CODE` at the end, or the reason and exits 1
 
-With --compression the client prints `negotiated permessage-deflate` or `negotiated none` first.
+    --compression       permessage-deflate with the defaults
+    --deflate TERMS     with these settings, such as 'server_max_window_bits=9; client_no_context_takeover; level=1'
+    --fragment N        echoes what is longer in fragments of N bytes
+
+With one of the first two it prints what the two sides agreed on for each connection, as this side sees it:
+`agreed none`, or `agreed` and both window bits and both no_context_takeover, the server's first.
 """
 
 import argparse
@@ -16,6 +23,10 @@ import sys
 import threading
 
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
@@ -54,6 +65,42 @@ def after(seconds, status, text):
     timer.start()
 
 
+def deflate(args, factory):
+    """Arguments of connect and serve."""
+    if args.deflate is None:
+        return {"compression": "deflate" if args.compression else None}
+    settings = {}
+    for term in args.deflate.split(";"):
+        name, _, value = term.strip().partition("=")
+        if name:
+            settings[name] = int(value) if value else True
+    level = {"level": settings.pop("level")} if "level" in settings else {}
+    return {"compression": None, "extensions": [factory(compress_settings=level, **settings)]}
+
+
+def tell_agreed(ws, args, server):
+    if args.deflate is None and not args.compression:
+        return
+    if not ws.protocol.extensions:
+        print("agreed none", flush=True)
+        return
+    (agreed,) = ws.protocol.extensions
+    ours = (agreed.local_max_window_bits, agreed.local_no_context_takeover)
+    theirs = (agreed.remote_max_window_bits, agreed.remote_no_context_takeover)
+    sides = (ours, theirs) if server else (theirs, ours)
+    print("agreed", *(int(value) for pair in zip(*sides) for value in pair), flush=True)
+
+
+def echo_all(ws, fragment):
+    for message in ws:
+        data = message.encode() if isinstance(message, str) else message
+        if fragment and len(data) > fragment:
+            pieces = [data[i : i + fragment] for i in range(0, len(data), fragment)]
+            ws.send(pieces, text=isinstance(message, str))
+        else:
+            ws.send(message)
+
+
 def run_server(args):
     context = None
     if args.cert:
@@ -61,9 +108,9 @@ def run_server(args):
         context.load_cert_chain(args.cert, args.key)
 
     def echo(ws):
+        tell_agreed(ws, args, server=True)
         try:
-            for message in ws:
-                ws.send(message)
+            echo_all(ws, args.fragment)
         except ConnectionClosed as error:
             print(f"connection ended: {error}", file=sys.stderr)
 
@@ -72,8 +119,8 @@ def run_server(args):
         "127.0.0.1",
         0,
         ssl=context,
-        compression="deflate" if args.compression else None,
         max_size=MAX_MESSAGE,
+        **deflate(args, ServerPerMessageDeflateFactory),
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("listening", server.socket.getsockname()[1], flush=True)
@@ -140,23 +187,26 @@ class Checks:
         self.close()
 
 
-def run_client(args):
-    after(RUN_TIMEOUT, 1, f"not done within {RUN_TIMEOUT} s")
+def open_client(args):
     context = None
     if args.ca:
         context = ssl.create_default_context(cafile=args.ca)
-    with connect(
+    ws = connect(
         args.url,
         ssl=context,
-        compression="deflate" if args.compression else None,
         max_size=MAX_MESSAGE,
         proxy=None,
         open_timeout=10,
         close_timeout=10,
-    ) as ws:
-        if args.compression:
-            names = [extension.name for extension in ws.protocol.extensions]
-            print("negotiated", *(names or ["none"]), flush=True)
+        **deflate(args, ClientPerMessageDeflateFactory),
+    )
+    tell_agreed(ws, args, server=False)
+    return ws
+
+
+def run_client(args):
+    after(RUN_TIMEOUT, 1, f"not done within {RUN_TIMEOUT} s")
+    with open_client(args) as ws:
         checks = Checks(ws)
         try:
             checks.run()
@@ -165,23 +215,34 @@ def run_client(args):
     print("ok", checks.passed, flush=True)
 
 
+def run_echo(args):
+    after(RUN_TIMEOUT, 1, f"not done within {RUN_TIMEOUT} s")
+    with open_client(args) as ws:
+        echo_all(ws, args.fragment)
+    print("closed", ws.close_code, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
     server = commands.add_parser("serve")
     server.add_argument("--cert")
     server.add_argument("--key")
-    server.add_argument("--compression", action="store_true")
     client = commands.add_parser("client")
-    client.add_argument("url")
-    client.add_argument("--ca")
-    client.add_argument("--compression", action="store_true")
+    echo = commands.add_parser("echo")
+    for command in (client, echo):
+        command.add_argument("url")
+        command.add_argument("--ca")
+    for command in (server, client, echo):
+        command.add_argument("--compression", action="store_true")
+        command.add_argument("--deflate")
+        command.add_argument("--fragment", type=int, default=0)
     args = parser.parse_args()
     if args.command == "serve":
         run_server(args)
         return
     try:
-        run_client(args)
+        {"client": run_client, "echo": run_echo}[args.command](args)
     except Exception as error:
         print(f"{type(error).__name__}: {error}", flush=True)
         # Not sys.exit: a connection that is stuck must not keep the process.
