@@ -41,7 +41,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compression {
-    /// From 1, the fastest, to 9, the smallest. Defaults to 3. The peer does not learn of it.
+    /// From 1, the fastest, to 9, the smallest. Defaults to 3. The peer does not learn of it. Level 1
+    /// makes small messages hardly smaller without context takeover, and random bytes up to 6 % larger
+    /// with it.
     pub level: u8,
     /// Memory of the compressor, from 1 to 9. Defaults to 5. The peer does not learn of it.
     pub mem_level: u8,
@@ -53,7 +55,8 @@ pub struct Compression {
     /// keep to a client's bound does without compression (RFC 7692 section 7.1.2.1).
     pub server_max_window_bits: u8,
     /// The same for the client's references. A server asks for it only of clients that offer to keep
-    /// to a bound (RFC 7692 section 7.1.2.2): those of others may go back 32 KiB.
+    /// to a bound (RFC 7692 section 7.1.2.2): those of others may go back 32 KiB. It does not save this
+    /// side memory. Clients whose zlib cannot do 8, such as Python's, refuse it.
     pub client_max_window_bits: u8,
     /// The server's messages do not refer to those before (RFC 7692 section 7.1.1.1). Defaults to
     /// `false`.

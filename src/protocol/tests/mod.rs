@@ -1,6 +1,8 @@
 //! The protocol from outside: bytes in, events out, in every cut.
 
 mod closing;
+#[cfg(feature = "deflate")]
+mod deflate_spares;
 mod differential;
 mod link;
 mod memory;
