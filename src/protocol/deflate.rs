@@ -124,7 +124,8 @@ impl Inflater {
             if self.is_full() || taken == input.len() {
                 return Ok(taken);
             }
-            if n == 0 {
+            // The end of a final block may be in what was taken before.
+            if n == 0 && status != Status::StreamEnd {
                 return Err(ProtocolError::Deflate);
             }
         }
