@@ -132,6 +132,10 @@ impl Inflater {
     /// Inflates from the front of `input` until the space is full, and says how much it took. With
     /// space left over, all of it.
     pub(super) fn inflate(&mut self, input: &[u8]) -> Result<usize, ProtocolError> {
+        if input.is_empty() && self.stream.is_none() {
+            // Nothing is had on the word of a header.
+            return Ok(0);
+        }
         if self.space.is_empty() {
             self.space = vec![0; CHUNK];
         }
@@ -156,7 +160,8 @@ impl Inflater {
             if self.filled == CHUNK || taken == input.len() {
                 return Ok(taken);
             }
-            if n == 0 {
+            // The end of a final block may be in what was taken before.
+            if n == 0 && status != Status::StreamEnd {
                 return Err(ProtocolError::Deflate);
             }
         }

@@ -2,6 +2,9 @@
 
 mod closing;
 #[cfg(feature = "deflate")]
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "deflate")]
 mod deflate_spares;
 mod differential;
 mod link;
@@ -150,12 +153,32 @@ struct Feeder {
 
 impl Feeder {
     fn new(role: Role, limits: &Limits) -> Self {
+        Feeder::of(Inbound::new(role, limits.clone(), None))
+    }
+
+    fn of(inbound: Inbound) -> Self {
         Feeder {
-            inbound: Inbound::new(role, limits.clone(), None),
+            inbound,
             outcome: Outcome::events([]),
             now: Instant::now(),
             direct: false,
         }
+    }
+
+    fn feed_all<'a>(mut self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+        pieces.into_iter().for_each(|piece| self.feed(piece));
+        self.outcome
+    }
+
+    /// After how many bytes it first refuses, fed one at a time.
+    fn refused_after(mut self, bytes: &[u8]) -> (usize, Failure) {
+        for (i, byte) in bytes.iter().enumerate() {
+            self.feed(&[*byte]);
+            if let Some(failure) = self.outcome.failure {
+                return (i + 1, failure);
+            }
+        }
+        panic!("not refused: {:?}", self.outcome);
     }
 
     fn feed(&mut self, mut piece: &[u8]) {
@@ -215,9 +238,7 @@ impl Feeder {
 }
 
 fn decode<'a>(role: Role, limits: &Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut feeder = Feeder::new(role, limits);
-    pieces.into_iter().for_each(|piece| feeder.feed(piece));
-    feeder.outcome
+    Feeder::new(role, limits).feed_all(pieces)
 }
 
 /// The same with large payloads read to where they stay.
@@ -228,8 +249,7 @@ fn decode_directly<'a>(
 ) -> Outcome {
     let mut feeder = Feeder::new(role, limits);
     feeder.direct = true;
-    pieces.into_iter().for_each(|piece| feeder.feed(piece));
-    feeder.outcome
+    feeder.feed_all(pieces)
 }
 
 /// All that waits to be written.
@@ -242,47 +262,49 @@ fn take(outbound: &mut Outbound) -> Vec<u8> {
 /// Decodes `bytes` whole, byte by byte, at every single cut and, if they are few, at every two.
 /// Of long bytes, only their ends are cut.
 fn in_every_cut(role: Role, limits: &Limits, bytes: &[u8], expected: &Outcome) {
-    const END: usize = 40;
-    let length = bytes.len();
-    let check = |pieces: &[&[u8]]| {
-        let cuts: Vec<_> = pieces.iter().map(|piece| piece.len()).collect();
+    every_cut(bytes.len(), |cuts| {
         let check = |outcome: Outcome| {
             // Long payloads are not printed.
             assert!(
                 outcome == *expected,
-                "{role:?}, {length} bytes in pieces of {cuts:?}: {outcome:?}, not {expected:?}"
+                "{role:?}, {} bytes in pieces of {cuts:?}: {outcome:?}, not {expected:?}",
+                bytes.len()
             );
         };
-        check(decode(role, limits, pieces.iter().copied()));
-        if length >= LARGE {
-            check(decode_directly(role, limits, pieces.iter().copied()));
+        check(decode(role, limits, cut(bytes, cuts)));
+        if bytes.len() >= LARGE {
+            check(decode_directly(role, limits, cut(bytes, cuts)));
         }
-    };
-    check(&[bytes]);
-    check(&bytes.chunks(1).collect::<Vec<_>>());
+    });
+}
+
+/// The sizes of the pieces of every cut.
+fn every_cut(length: usize, check: impl Fn(&[usize])) {
+    const END: usize = 40;
+    check(&[length]);
+    check(&vec![1; length]);
     let is_cut = |&at: &usize| length <= 300 || at <= END || at + END >= length;
     for at in (0..=length).filter(is_cut) {
-        let (head, tail) = bytes.split_at(at);
-        check(&[head, tail]);
+        check(&[at, length - at]);
         if length <= END {
             for second in at..=length {
-                let (middle, tail) = tail.split_at(second - at);
-                check(&[head, middle, tail]);
+                check(&[at, second - at, length - second]);
             }
         }
     }
 }
 
+fn cut<'a>(mut bytes: &'a [u8], sizes: &[usize]) -> impl Iterator<Item = &'a [u8]> {
+    sizes.iter().map(move |size| {
+        let (piece, rest) = bytes.split_at(*size);
+        bytes = rest;
+        piece
+    })
+}
+
 /// After how many bytes a decoder first refuses, fed one at a time.
 fn refused_after(role: Role, limits: &Limits, bytes: &[u8]) -> (usize, Failure) {
-    let mut feeder = Feeder::new(role, limits);
-    for (i, byte) in bytes.iter().enumerate() {
-        feeder.feed(&[*byte]);
-        if let Some(failure) = feeder.outcome.failure {
-            return (i + 1, failure);
-        }
-    }
-    panic!("not refused: {:?}", feeder.outcome);
+    Feeder::new(role, limits).refused_after(bytes)
 }
 
 /// Bytes from hexadecimal digits; spaces are for the reader.

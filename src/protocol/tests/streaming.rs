@@ -41,8 +41,12 @@ pub(super) struct Streaming {
 
 impl Streaming {
     pub(super) fn new(role: Role, limits: &Limits, above: usize) -> Self {
+        Streaming::of(Inbound::new(role, limits.clone(), Some(above)))
+    }
+
+    pub(super) fn of(inbound: Inbound) -> Self {
         Streaming {
-            inbound: Inbound::new(role, limits.clone(), Some(above)),
+            inbound,
             sink: Taking {
                 came: Vec::new(),
                 wants_more: true,
