@@ -132,14 +132,10 @@ fn open_server(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket
         .bind("127.0.0.1:0")
         .unwrap();
     let port = server.local_addr().port();
-    let request = with_extension(REQUEST.into(), compression);
     let mut incoming = server.incoming().unwrap();
     let ws = spawn(move || delivery.server(incoming.next().unwrap()).accept().unwrap());
     let mut peer = Peer::connect(port, scheme);
-    peer.bytes(&request);
-    let head = peer.read_head();
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-    peer.packs = compression.is_some();
+    peer.request(compression);
     (ws.within(LATE, "accepting"), peer)
 }
 
@@ -238,6 +234,14 @@ impl Peer {
             masks: true,
             packs: false,
         })
+    }
+
+    /// Opens the connection, and offers compression.
+    pub(crate) fn request(&mut self, compression: Option<Compression>) {
+        self.bytes(&with_extension(REQUEST.into(), compression));
+        let head = self.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        self.packs = compression.is_some();
     }
 
     /// Answers a request, and agrees to compression as the client asks for it.
