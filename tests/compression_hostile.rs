@@ -20,9 +20,9 @@ use wsync::{Compression, Server};
 /// The limit of a message on a server, by default.
 const LIMIT: usize = 1 << 20;
 
-/// What a connection may cost beyond the message: inflating 64 KiB. A message that grows is moved, so that half of
-/// it is there twice; the rest is buffers and stacks of a thread or two.
-const MORE: usize = (64 << 10) + LIMIT / 2 + (1 << 20);
+/// What a connection may cost beyond the message: inflating 64 KiB. A message that grows may be moved, with half of
+/// it there twice; the rest is buffers and stacks.
+const MORE: usize = (64 << 10) + LIMIT / 2 + (256 << 10);
 
 /// On a machine without load none of it takes a tenth of this.
 const SOON: Duration = Duration::from_secs(10);
