@@ -241,6 +241,7 @@ impl<'a> Fragments<'a> {
                 self.begun = !last;
                 // Not before it is out: until then it may be taken back, and nothing may be behind it.
                 if last {
+                    path.compressed += u64::from(self.has_context());
                     self.end(&mut path);
                 }
                 Ok(())

@@ -1,6 +1,6 @@
 //! A stream that does all that a stream may do.
 
-use super::peer::{Peer, response_to};
+use super::peer::Peer;
 use super::{LATE, Scheme, client_builder, eventually, numbers, spawn};
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -54,10 +54,10 @@ pub(crate) fn open(scheme: Scheme, config: Config) -> Open {
 pub(crate) fn open_with(scheme: Scheme, config: Config, prepare: impl FnOnce(&Faults)) -> Open {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
+    let compression = config.compression;
     let peer = spawn(move || {
         let mut peer = Peer::accept(&listener, scheme);
-        let request = peer.read_head();
-        peer.bytes(&response_to(&request));
+        peer.respond(compression);
         peer
     });
     let faults = Arc::new(Faults::default());

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[cfg(feature = "deflate")]
+pub(crate) mod codec;
 pub(crate) mod delivery;
 pub(crate) mod faulty;
 pub(crate) mod offers;

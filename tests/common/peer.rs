@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 use tungstenite::handshake::derive_accept_key;
-use wsync::{Config, MessageKind, MessageWriter, WebSocket};
+use wsync::{Compression, Config, MessageKind, MessageWriter, WebSocket};
 
 pub(crate) const CONTINUATION: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
@@ -16,6 +16,7 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xa;
 pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 
 /// A request that every server accepts; `Sec-WebSocket-Key` is that of RFC 6455 section 1.3.
 pub(crate) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
@@ -59,6 +60,8 @@ pub(crate) struct Peer {
     pub(crate) tcp: TcpStream,
     /// It plays the client, and masks.
     masks: bool,
+    /// Compression was agreed on.
+    packs: bool,
 }
 
 /// A frame as it was on the wire, unmasked.
@@ -66,6 +69,8 @@ pub(crate) struct Peer {
 pub(crate) struct Frame {
     pub(crate) fin: bool,
     pub(crate) opcode: u8,
+    /// RSV1: a compressed message begins (RFC 7692 section 6).
+    pub(crate) packed: bool,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -74,6 +79,7 @@ impl Frame {
         Frame {
             fin,
             opcode,
+            packed: false,
             payload: payload.as_ref().to_vec(),
         }
     }
@@ -86,7 +92,8 @@ impl Frame {
     }
 }
 
-/// One end of ours, opened, and the peer at the other.
+/// One end of ours, opened, and the peer at the other. It agrees to compression as far as `config` asks for
+/// it.
 pub(crate) fn open(ours: Ours, scheme: Scheme, config: Config) -> (WebSocket, Peer) {
     open_with(ours, scheme, config, Delivery::Receive)
 }
@@ -107,10 +114,10 @@ pub(crate) fn open_with(
 fn open_client(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
+    let compression = config.compression;
     let peer = spawn(move || {
         let mut peer = Peer::accept(&listener, scheme);
-        let request = peer.read_head();
-        peer.bytes(&response_to(&request));
+        peer.respond(compression);
         peer
     });
     let builder = client_builder(scheme, port).config(config);
@@ -119,6 +126,7 @@ fn open_client(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket
 }
 
 fn open_server(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket, Peer) {
+    let compression = config.compression;
     let server = server_builder(scheme)
         .config(config)
         .bind("127.0.0.1:0")
@@ -127,9 +135,7 @@ fn open_server(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket
     let mut incoming = server.incoming().unwrap();
     let ws = spawn(move || delivery.server(incoming.next().unwrap()).accept().unwrap());
     let mut peer = Peer::connect(port, scheme);
-    peer.bytes(REQUEST.as_bytes());
-    let head = peer.read_head();
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    peer.request(compression);
     (ws.within(LATE, "accepting"), peer)
 }
 
@@ -149,6 +155,23 @@ pub(crate) fn response_to(request: &str) -> Vec<u8> {
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The head of a request or a response with permessage-deflate in it, if it is asked for.
+fn with_extension(mut head: Vec<u8>, compression: Option<Compression>) -> Vec<u8> {
+    let Some(compression) = compression else {
+        return head;
+    };
+    head.truncate(head.len() - 2);
+    head.extend_from_slice(b"Sec-WebSocket-Extensions: permessage-deflate");
+    if compression.server_no_context_takeover {
+        head.extend_from_slice(b"; server_no_context_takeover");
+    }
+    if compression.client_no_context_takeover {
+        head.extend_from_slice(b"; client_no_context_takeover");
+    }
+    head.extend_from_slice(b"\r\n\r\n");
+    head
 }
 
 /// A frame in its shortest form; the masking key is 1, 2, 3, 4.
@@ -189,6 +212,7 @@ impl Peer {
             },
             tcp,
             masks: false,
+            packs: false,
         }
     }
 
@@ -208,7 +232,23 @@ impl Peer {
             },
             tcp,
             masks: true,
+            packs: false,
         })
+    }
+
+    /// Opens the connection, and offers compression.
+    pub(crate) fn request(&mut self, compression: Option<Compression>) {
+        self.bytes(&with_extension(REQUEST.into(), compression));
+        let head = self.read_head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        self.packs = compression.is_some();
+    }
+
+    /// Answers a request, and agrees to compression as the client asks for it.
+    pub(crate) fn respond(&mut self, compression: Option<Compression>) {
+        let request = self.read_head();
+        self.bytes(&with_extension(response_to(&request), compression));
+        self.packs = compression.is_some();
     }
 
     /// The same stream in the hands of tungstenite, which reads what comes as it understands it.
@@ -296,10 +336,13 @@ impl Peer {
         if masked {
             unmask(&mut payload, key);
         }
-        assert_eq!(head[0] & 0x70, 0, "no extension was agreed on");
+        let packed = head[0] & RSV1 != 0;
+        assert!(self.packs || !packed, "no extension was agreed on");
+        assert_eq!(head[0] & 0x30, 0, "no such extension was agreed on");
         Ok(Frame {
             fin: head[0] & FIN != 0,
             opcode: head[0] & 0xf,
+            packed,
             payload,
         })
     }
