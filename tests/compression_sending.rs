@@ -317,8 +317,11 @@ fn a_prepared_message_may_be_large_small_or_incompressible() {
     watchdog(60, || {
         in_each_way(|ws, mut peer, mut codec, takeover| {
             let large: Vec<_> = prose(1, 10_000).into_iter().cycle().take(1 << 21).collect();
+            // Still in fragments when it is compressed.
+            let mixed = [pattern(2, 3 << 19), large.clone()].concat();
             for (message, packed) in [
                 (large, true),
+                (mixed, true),
                 (Vec::new(), takeover),
                 (pattern(1, 1000), takeover),
             ] {

@@ -1,7 +1,7 @@
 //! Compressing what is sent (RFC 7692 section 7.2.1), in the thread that sends and outside the lock.
 
-use super::Connection;
 use super::send::{Deadline, Failed, Flush};
+use super::{Connection, Fragments};
 use crate::compression::{Compressing, PreparedMessage, SendOptions, compress_alone};
 use crate::error::SendError;
 use crate::message::Message;
@@ -15,49 +15,74 @@ impl Connection {
         flush: Flush,
         options: SendOptions,
     ) -> Result<(), SendError> {
-        self.send_message(&message, flush, options, |settings| {
-            compress_alone(message.as_bytes(), settings)
-        })
-        .map_err(|Failed { error, torn }| SendError {
-            error,
-            message: (!torn).then_some(message),
-        })
+        self.send_message(&message, flush, options)
+            .map_err(|Failed { error, torn }| SendError {
+                error,
+                message: (!torn).then_some(message),
+            })
     }
 
     pub(crate) fn send_prepared(&self, prepared: &PreparedMessage) -> Result<(), SendError> {
-        let (message, options) = (prepared.message(), SendOptions::new());
-        self.send_message(message, Flush::Now, options, |settings| {
-            prepared.compressed(settings)
-        })
-        .map_err(|Failed { error, torn }| SendError {
+        let message = prepared.message();
+        let options = SendOptions::new();
+        let result = match self.compressing(Some(message.len()), options) {
+            Some(compressing) if !compressing.takeover => self.send_alone(
+                message,
+                prepared.compressed(compressing.settings),
+                Flush::Now,
+            ),
+            _ => self.send_message(message, Flush::Now, options),
+        };
+        result.map_err(|Failed { error, torn }| SendError {
             error,
             message: (!torn).then(|| message.clone()),
         })
     }
 
-    /// `compress_alone` is for a message that does not refer to others.
     fn send_message(
         &self,
         message: &Message,
         flush: Flush,
         options: SendOptions,
-        compress_alone: impl FnOnce(DeflateSettings) -> Option<Bytes>,
     ) -> Result<(), Failed> {
-        let length = message.len();
-        if let Some(size) = self.config.fragment_size.filter(|size| length > *size) {
-            return self.send_fragments(message, size, flush, options);
-        }
-        let alone = match self.compressing(Some(length), options) {
-            None => None,
-            Some(compressing) if compressing.takeover => {
-                return self.send_in_context(message, flush, compressing.settings);
+        let large = self.large(message.len());
+        match (large, self.compressing(Some(message.len()), options)) {
+            (_, None) => self.send_alone(message, None, flush),
+            (Some(size), compressing) => {
+                let fragments = Fragments::new(self, message.kind(), compressing);
+                fragments.send_all(message.to_bytes(), size, flush)
             }
-            Some(compressing) => compress_alone(compressing.settings),
-        };
-        match alone.map(|payload| compressed(message, payload)) {
-            Some(frame) => self.send_frame(flush, true, |path| path.outbound.fragment(&frame)),
-            None => self.send_frame(flush, true, |path| path.outbound.message(message)),
+            (None, Some(compressing)) if compressing.takeover => {
+                self.send_in_context(message, flush, compressing.settings)
+            }
+            (None, Some(compressing)) => {
+                let packed = compress_alone(message.as_bytes(), compressing.settings);
+                self.send_alone(message, packed, flush)
+            }
         }
+    }
+
+    /// Sends a message that needs no context: `packed`, or as it is.
+    fn send_alone(
+        &self,
+        message: &Message,
+        packed: Option<Bytes>,
+        flush: Flush,
+    ) -> Result<(), Failed> {
+        let compressed = packed.is_some();
+        let payload = packed.unwrap_or_else(|| message.to_bytes());
+        if let Some(size) = self.large(payload.len()) {
+            let mut fragments = Fragments::new(self, message.kind(), None);
+            fragments.compressed = compressed;
+            return fragments.send_all(payload, size, flush);
+        }
+        let frame = Fragment::whole(message.kind(), compressed, payload);
+        self.send_frame(flush, true, |path| path.outbound.fragment(&frame))
+    }
+
+    /// The size of fragments, if so many bytes have to go in fragments.
+    fn large(&self, length: usize) -> Option<usize> {
+        self.config.fragment_size.filter(|size| length > *size)
     }
 
     /// How to compress a message of so many bytes, if it is to be.
@@ -82,7 +107,7 @@ impl Connection {
         let mut deflater = self.take_deflater(settings, &mut deadline)?;
         let mut payload = Vec::new();
         deflater.deflate(message.as_bytes(), Part::Last, &mut payload);
-        let frame = compressed(message, payload.into());
+        let frame = Fragment::whole(message.kind(), true, payload.into());
         let mut path = self.lock_send();
         path.deflater = Some(deflater);
         self.give_turn_back(&mut path);
@@ -107,15 +132,5 @@ impl Connection {
         let deflater = path.deflater.take();
         drop(path);
         Ok(deflater.unwrap_or_else(|| Deflater::new(settings)))
-    }
-}
-
-fn compressed(message: &Message, payload: Bytes) -> Fragment {
-    Fragment {
-        kind: message.kind(),
-        first: true,
-        last: true,
-        compressed: true,
-        payload,
     }
 }

@@ -6,7 +6,7 @@ use super::send::{Deadline, Failed, Flush, Path};
 use crate::close::{CloseCode, CloseFrame};
 use crate::compression::{Compressing, SendOptions};
 use crate::error::Error;
-use crate::message::{Message, MessageKind, Text};
+use crate::message::{MessageKind, Text};
 use crate::protocol::{Deflater, Fragment, Part};
 use bytes::Bytes;
 use std::mem;
@@ -24,6 +24,9 @@ pub(crate) struct Fragments<'a> {
     connection: &'a Connection,
     kind: MessageKind,
     options: SendOptions,
+    /// RSV1 is set on its first frame.
+    pub(super) compressed: bool,
+    /// What comes is to be compressed.
     compressing: Option<Compressing>,
     /// There from the first piece on that is compressed. With context takeover it is the connection's
     /// and comes with the turn.
@@ -47,37 +50,14 @@ impl Connection {
     ) -> Result<Fragments<'_>, Error> {
         let mut deadline = Deadline::new(self.config.timeouts.send);
         match self.wait_for_turn(self.lock_send(), true, &mut deadline) {
-            Ok(_) => Ok(Fragments::new(self, kind, options, None)),
+            Ok(_) => {
+                let compressing = self.compressing(None, options);
+                let mut fragments = Fragments::new(self, kind, compressing);
+                fragments.options = options;
+                Ok(fragments)
+            }
             Err(failed) => Err(failed.error),
         }
-    }
-
-    /// Sends a message in fragments of `size` bytes before compression, under one deadline.
-    pub(super) fn send_fragments(
-        &self,
-        message: &Message,
-        size: usize,
-        flush: Flush,
-        options: SendOptions,
-    ) -> Result<(), Failed> {
-        let mut deadline = Deadline::new(self.config.timeouts.send);
-        let mut fragments = Fragments::new(self, message.kind(), options, Some(message.len()));
-        let mut rest = message.to_bytes();
-        while !rest.is_empty() {
-            let piece = rest.split_to(size.min(rest.len()));
-            let part = match rest.is_empty() {
-                true => Part::Last,
-                false => Part::More,
-            };
-            let sent = match fragments.compressing {
-                None => fragments.send_fragment(piece, part, flush, &mut deadline),
-                Some(_) => fragments
-                    .pack(&piece, part, &mut deadline)
-                    .and_then(|()| fragments.send_packed(part, flush, &mut deadline)),
-            };
-            sent.map_err(|failed| fragments.tear(failed))?;
-        }
-        Ok(())
     }
 
     pub(super) fn give_turn_back(&self, path: &mut Path<'_>) {
@@ -88,24 +68,48 @@ impl Connection {
 }
 
 impl<'a> Fragments<'a> {
-    /// Of so many bytes, if that is known.
-    fn new(
+    pub(super) fn new(
         connection: &'a Connection,
         kind: MessageKind,
-        options: SendOptions,
-        length: Option<usize>,
+        compressing: Option<Compressing>,
     ) -> Self {
         Fragments {
             connection,
             kind,
-            options,
-            compressing: connection.compressing(length, options),
+            compressed: compressing.is_some(),
+            compressing,
+            options: SendOptions::new(),
             deflater: None,
             packed: Vec::new(),
             unflushed: false,
             begun: false,
             has_turn: false,
         }
+    }
+
+    /// Sends the whole message in fragments of `size` bytes before compression, under one deadline.
+    pub(super) fn send_all(
+        mut self,
+        mut rest: Bytes,
+        size: usize,
+        flush: Flush,
+    ) -> Result<(), Failed> {
+        let mut deadline = Deadline::new(self.connection.config.timeouts.send);
+        while !rest.is_empty() {
+            let piece = rest.split_to(size.min(rest.len()));
+            let part = match rest.is_empty() {
+                true => Part::Last,
+                false => Part::More,
+            };
+            let sent = match self.compressing {
+                None => self.send_fragment(piece, part, flush, &mut deadline),
+                Some(_) => self
+                    .pack(&piece, part, &mut deadline)
+                    .and_then(|()| self.send_packed(part, flush, &mut deadline)),
+            };
+            sent.map_err(|failed| self.tear(failed))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn kind(&self) -> MessageKind {
@@ -138,9 +142,9 @@ impl<'a> Fragments<'a> {
         let mut deadline = Deadline::new(self.connection.config.timeouts.send);
         if part == Part::Last && !self.begun && self.deflater.is_none() {
             // It is all there, so its size is known.
-            self.compressing = self
-                .connection
-                .compressing(Some(collected.len()), self.options);
+            let length = Some(collected.len());
+            self.compressing = self.connection.compressing(length, self.options);
+            self.compressed = self.compressing.is_some();
         }
         let result = match self.compressing {
             None => {
@@ -231,7 +235,7 @@ impl<'a> Fragments<'a> {
             kind: self.kind,
             first: !self.begun,
             last,
-            compressed: self.compressing.is_some(),
+            compressed: self.compressed,
             payload,
         };
         match connection.append(path, flush, deadline, |path| {

@@ -3,7 +3,7 @@
 use super::frame::{self, Control, Data, OpCode, Start};
 use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
-use crate::message::{Message, MessageKind};
+use crate::message::MessageKind;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,17 @@ pub(crate) struct Fragment {
 }
 
 impl Fragment {
+    /// A message in one frame.
+    pub(crate) fn whole(kind: MessageKind, compressed: bool, payload: Bytes) -> Self {
+        Fragment {
+            kind,
+            first: true,
+            last: true,
+            compressed,
+            payload,
+        }
+    }
+
     fn start(&self) -> Start {
         Start {
             opcode: OpCode::Data(match (self.first, self.kind) {
@@ -91,14 +102,9 @@ impl Outbound {
     }
 
     /// Appends a message in one frame.
-    pub(crate) fn message(&mut self, message: &Message) {
-        self.fragment(&Fragment {
-            kind: message.kind(),
-            first: true,
-            last: true,
-            compressed: false,
-            payload: message.to_bytes(),
-        });
+    #[cfg(test)]
+    pub(super) fn message(&mut self, message: &crate::message::Message) {
+        self.fragment(&Fragment::whole(message.kind(), false, message.to_bytes()));
     }
 
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
