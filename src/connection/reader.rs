@@ -76,11 +76,13 @@ impl Reader {
         if outlet.is_some() {
             self.outlets.opened = Some(sender);
         }
-        thread.spawn(move || self.run())?;
+        // On the heap, or its stack would need one page more.
+        let reader = Box::new(self);
+        thread.spawn(move || reader.run())?;
         Ok(())
     }
 
-    fn run(mut self) {
+    fn run(mut self: Box<Self>) {
         let result = self.receive();
         if self.producer.is_diverted() {
             // The peer is told of the end, whoever waits for room.

@@ -34,7 +34,7 @@ static INFLATES: Mutex<Vec<Inflate>> = Mutex::new(Vec::new());
 pub(crate) struct Deflater {
     settings: DeflateSettings,
     /// `None` only while it is dropped.
-    stream: Option<Deflate>,
+    stream: Option<Box<Deflate>>,
 }
 
 impl Deflater {
@@ -45,7 +45,7 @@ impl Deflater {
         drop(spares);
         Deflater {
             settings,
-            stream: Some(spare.unwrap_or_else(|| new_deflate(settings))),
+            stream: Some(Box::new(spare.unwrap_or_else(|| new_deflate(settings)))),
         }
     }
 
@@ -100,7 +100,7 @@ impl Drop for Deflater {
     fn drop(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             stream.reset();
-            keep(&DEFLATES, (self.settings, stream));
+            keep(&DEFLATES, (self.settings, *stream));
         }
     }
 }
@@ -114,7 +114,7 @@ impl fmt::Debug for Deflater {
 /// Inflates messages, each with those before it as context.
 pub(super) struct Inflater {
     /// `None` until it is needed.
-    stream: Option<Inflate>,
+    stream: Option<Box<Inflate>>,
     /// What was inflated and not yet taken is in front. Empty until it is needed.
     space: Vec<u8>,
     filled: usize,
@@ -141,7 +141,7 @@ impl Inflater {
         }
         let stream = self.stream.get_or_insert_with(|| {
             let spare = lock(&INFLATES).pop();
-            spare.unwrap_or_else(|| Inflate::new(false, INFLATE_WINDOW_BITS))
+            Box::new(spare.unwrap_or_else(|| Inflate::new(false, INFLATE_WINDOW_BITS)))
         });
         let mut taken = 0;
         loop {
@@ -195,7 +195,7 @@ impl Drop for Inflater {
     fn drop(&mut self) {
         if let Some(mut stream) = self.stream.take() {
             stream.reset(false);
-            keep(&INFLATES, stream);
+            keep(&INFLATES, *stream);
         }
     }
 }
