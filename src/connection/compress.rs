@@ -15,23 +15,27 @@ impl Connection {
         flush: Flush,
         options: SendOptions,
     ) -> Result<(), SendError> {
-        self.send_message(&message, flush, options)
-            .map_err(|Failed { error, torn }| SendError {
-                error,
-                message: (!torn).then_some(message),
-            })
+        let result = match self.compressing(Some(message.len()), options) {
+            // The usual case, and the shortest way.
+            None if self.large(message.len()).is_none() => {
+                self.send_frame(flush, true, |path| path.outbound.message(&message))
+            }
+            compressing => self.send_message(&message, flush, compressing),
+        };
+        result.map_err(|Failed { error, torn }| SendError {
+            error,
+            message: (!torn).then_some(message),
+        })
     }
 
     pub(crate) fn send_prepared(&self, prepared: &PreparedMessage) -> Result<(), SendError> {
         let message = prepared.message();
-        let options = SendOptions::new();
-        let result = match self.compressing(Some(message.len()), options) {
-            Some(compressing) if !compressing.takeover => self.send_alone(
-                message,
-                prepared.compressed(compressing.settings),
-                Flush::Now,
-            ),
-            _ => self.send_message(message, Flush::Now, options),
+        let result = match self.compressing(Some(message.len()), SendOptions::new()) {
+            Some(compressing) if !compressing.takeover => {
+                let packed = prepared.compressed(compressing.settings);
+                self.send_alone(message, packed, Flush::Now)
+            }
+            compressing => self.send_message(message, Flush::Now, compressing),
         };
         result.map_err(|Failed { error, torn }| SendError {
             error,
@@ -43,10 +47,9 @@ impl Connection {
         &self,
         message: &Message,
         flush: Flush,
-        options: SendOptions,
+        compressing: Option<Compressing>,
     ) -> Result<(), Failed> {
-        let large = self.large(message.len());
-        match (large, self.compressing(Some(message.len()), options)) {
+        match (self.large(message.len()), compressing) {
             (_, None) => self.send_alone(message, None, flush),
             (Some(size), compressing) => {
                 let fragments = Fragments::new(self, message.kind(), compressing);

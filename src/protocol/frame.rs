@@ -79,11 +79,8 @@ impl Header {
 #[inline(always)]
 fn judge(first: u8, second: u8, role: Role, deflate: bool) -> Result<OpCode, ProtocolError> {
     let opcode = OpCode::from(first & 0x0f);
-    let begins = matches!(opcode, OpCode::Data(Data::Text | Data::Binary));
-    match first & RESERVED {
-        0 => {}
-        RSV1 if deflate && begins => {}
-        _ => return Err(ProtocolError::ReservedBits),
+    if first & RESERVED != 0 && !is_compressed(first, opcode, deflate) {
+        return Err(ProtocolError::ReservedBits);
     }
     match opcode {
         OpCode::Data(Data::Reserved(opcode)) | OpCode::Control(Control::Reserved(opcode)) => {
@@ -100,6 +97,12 @@ fn judge(first: u8, second: u8, role: Role, deflate: bool) -> Result<OpCode, Pro
         (Role::Client, true) => Err(ProtocolError::Masked),
         _ => Ok(opcode),
     }
+}
+
+/// RFC 7692 section 6: RSV1, if it was agreed on, and only where a message begins.
+fn is_compressed(first: u8, opcode: OpCode, deflate: bool) -> bool {
+    let begins = matches!(opcode, OpCode::Data(Data::Text | Data::Binary));
+    first & RESERVED == RSV1 && deflate && begins
 }
 
 /// The minimal number of bytes must be used, and the highest bit must be 0 (section 5.2).
@@ -132,6 +135,7 @@ impl Start {
 }
 
 /// Appends a frame. A client's is masked with a fresh key (section 5.3).
+#[inline]
 pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]) {
     let key = (role == Role::Client).then(rand::random::<[u8; 4]>);
     append_header(out, start, key, payload.len());
@@ -143,6 +147,7 @@ pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]
 }
 
 /// Appends a header for a payload of `length` bytes.
+#[inline]
 pub(super) fn append_header(out: &mut Vec<u8>, start: Start, mask: Option<[u8; 4]>, length: usize) {
     let header = FrameHeader {
         is_final: start.fin,

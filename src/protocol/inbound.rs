@@ -335,6 +335,7 @@ impl Inbound {
 
 /// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
 /// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
+#[inline(always)]
 pub(super) fn copy_out(block: &mut BytesMut, payload: &[u8], more_came: bool) -> Bytes {
     let begun = block.capacity() > 0;
     if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {

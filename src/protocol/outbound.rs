@@ -3,7 +3,7 @@
 use super::frame::{self, Control, Data, OpCode, Start};
 use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
-use crate::message::MessageKind;
+use crate::message::{Message, MessageKind};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -102,8 +102,7 @@ impl Outbound {
     }
 
     /// Appends a message in one frame.
-    #[cfg(test)]
-    pub(super) fn message(&mut self, message: &crate::message::Message) {
+    pub(crate) fn message(&mut self, message: &Message) {
         self.fragment(&Fragment::whole(message.kind(), false, message.to_bytes()));
     }
 

@@ -81,6 +81,7 @@ impl Packed {
 impl Inbound {
     /// Inflates from the front of `input` what there is of the current frame, and says how much it
     /// took. Without a step the frame has ended.
+    #[inline(never)] // The way of a message that is not compressed is shorter without it.
     pub(super) fn unpack(
         &mut self,
         input: &mut [u8],
