@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// is what makes small messages of the same kind small, and keeps its memory between them: about
 /// 48 KB to inflate and, by window and `mem_level`, 137 KB to 495 KB to deflate (165 KB with the
 /// defaults of a server), each from the first compressed message on. Without takeover a connection
-/// has that memory only while a message passes.
-///
-/// Of two bounds of a window the smaller one holds, and there is no takeover where either side asks for none.
+/// has that memory only while a message passes; the process keeps up to eight of either kind to use
+/// again. Of two bounds of a window the smaller one holds, and there is no takeover where either side
+/// asks for none.
 ///
 /// [`Limits::message`](crate::Limits::message) and the queue count what a message is after inflating,
 /// [`Limits::frame`](crate::Limits::frame) what comes on the wire. Beside secrets, bytes that an
