@@ -17,8 +17,8 @@ use std::io::{self, Write};
 /// whole; a character may be cut by writes and by fragments.
 ///
 /// Where compression was agreed on, pieces are compressed on their way: a fragment may then bring less
-/// or more than one of them, and [`flush`](Write::flush) lets the peer read all that was written. Other
-/// messages wait from the first piece on.
+/// or more than one of them, and [`flush`](Write::flush) lets the peer read all that was written. With
+/// context takeover other messages wait from the first piece that is compressed, sent or not.
 ///
 /// # Other messages
 ///

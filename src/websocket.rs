@@ -1,7 +1,9 @@
 //! The handle of a connection.
 
+mod opening;
+
 use crate::close::{CloseCode, Closed};
-use crate::compression::{DeflateParams, PreparedMessage, SendOptions};
+use crate::compression::{PreparedMessage, SendOptions};
 use crate::config::QueueConfig;
 use crate::connection::{Connection, Opened};
 use crate::error::{
@@ -13,7 +15,6 @@ use crate::message_writer::MessageWriter;
 use crate::queue::QueueView;
 use crate::receiver::{IntoIter, Iter, MessageReader, Receiver, Stop, TryIter};
 use crate::sender::Sender;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -444,70 +445,6 @@ impl WebSocket {
     /// How the connection ended, once it has. Messages may still be queued.
     pub fn closed(&self) -> Option<Closed> {
         self.sender.closed()
-    }
-
-    /// The peer's address, if the connection runs over TCP.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let ws = wsync::connect(&url)?;
-    /// assert_eq!(ws.peer_addr().map(|address| format!("ws://{address}/")), Some(url));
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.connection().transport().peer_addr()
-    }
-
-    /// This side's address, if the connection runs over TCP.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.connection().transport().local_addr()
-    }
-
-    /// The subprotocol that was agreed on (RFC 6455 section 1.9).
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.sender.handle.subprotocol.as_deref()
-    }
-
-    /// What was agreed on about compression (RFC 7692); `None` if there is none.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// let ws = wsync::connect(&url)?;
-    /// assert_eq!(ws.compression(), None, "not unless it is asked for");
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn compression(&self) -> Option<DeflateParams> {
-        self.connection().deflate()
-    }
-
-    /// The request of the opening handshake.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let ws = wsync::connect(&url)?;
-    /// assert_eq!(ws.request().uri().path(), "/");
-    /// assert_eq!(ws.response().status(), http::StatusCode::SWITCHING_PROTOCOLS);
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn request(&self) -> &http::Request<()> {
-        &self.sender.handle.request
-    }
-
-    /// The response of the opening handshake.
-    pub fn response(&self) -> &http::Response<()> {
-        &self.sender.handle.response
     }
 }
 

@@ -233,7 +233,7 @@ fn slow(ours: Ours, scheme: Scheme, takeover: bool) -> (WebSocket, Peer, Message
     let message: Vec<u8> = prose(1, 50_000)
         .into_iter()
         .cycle()
-        .take(5_000_000)
+        .take(20_000_000)
         .collect();
     (ws, peer, message.into())
 }

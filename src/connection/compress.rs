@@ -22,10 +22,7 @@ impl Connection {
             }
             compressing => self.send_message(&message, flush, compressing),
         };
-        result.map_err(|Failed { error, torn }| SendError {
-            error,
-            message: (!torn).then_some(message),
-        })
+        result.map_err(|failed| failed.hand_back(message))
     }
 
     pub(crate) fn send_prepared(&self, prepared: &PreparedMessage) -> Result<(), SendError> {
@@ -37,10 +34,7 @@ impl Connection {
             }
             compressing => self.send_message(message, Flush::Now, compressing),
         };
-        result.map_err(|Failed { error, torn }| SendError {
-            error,
-            message: (!torn).then(|| message.clone()),
-        })
+        result.map_err(|failed| failed.hand_back(message.clone()))
     }
 
     fn send_message(
@@ -135,5 +129,15 @@ impl Connection {
         let deflater = path.deflater.take();
         drop(path);
         Ok(deflater.unwrap_or_else(|| Deflater::new(settings)))
+    }
+}
+
+impl Failed {
+    /// With the message, unless part of it is on the wire.
+    fn hand_back(self, message: Message) -> SendError {
+        SendError {
+            error: self.error,
+            message: (!self.torn).then_some(message),
+        }
     }
 }
