@@ -29,8 +29,8 @@ impl Connection {
         let message = prepared.message();
         let result = match self.compressing(Some(message.len()), SendOptions::new()) {
             Some(compressing) if !compressing.takeover => {
-                let packed = prepared.compressed(compressing.settings);
-                self.send_alone(message, packed, Flush::Now)
+                let deflated = prepared.compressed(compressing.settings);
+                self.send_alone(message, deflated, Flush::Now)
             }
             compressing => self.send_message(message, Flush::Now, compressing),
         };
@@ -53,21 +53,21 @@ impl Connection {
                 self.send_in_context(message, flush, compressing.settings)
             }
             (None, Some(compressing)) => {
-                let packed = compress_alone(message.as_bytes(), compressing.settings);
-                self.send_alone(message, packed, flush)
+                let deflated = compress_alone(message.as_bytes(), compressing.settings);
+                self.send_alone(message, deflated, flush)
             }
         }
     }
 
-    /// Sends a message that needs no context: `packed`, or as it is.
+    /// Sends a message that needs no context: `deflated`, or as it is.
     fn send_alone(
         &self,
         message: &Message,
-        packed: Option<Bytes>,
+        deflated: Option<Bytes>,
         flush: Flush,
     ) -> Result<(), Failed> {
-        let compressed = packed.is_some();
-        let payload = packed.unwrap_or_else(|| message.to_bytes());
+        let compressed = deflated.is_some();
+        let payload = deflated.unwrap_or_else(|| message.to_bytes());
         if let Some(size) = self.large(payload.len()) {
             let mut fragments = Fragments::new(self, message.kind(), None);
             fragments.compressed = compressed;

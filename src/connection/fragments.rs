@@ -32,7 +32,7 @@ pub(crate) struct Fragments<'a> {
     /// and comes with the turn.
     deflater: Option<Deflater>,
     /// Compressed, and in no fragment yet.
-    packed: Vec<u8>,
+    deflated: Vec<u8>,
     /// The compressor may have more of what it was given.
     unflushed: bool,
     /// Its first fragment was sent, and not its last.
@@ -80,7 +80,7 @@ impl<'a> Fragments<'a> {
             compressing,
             options: SendOptions::new(),
             deflater: None,
-            packed: Vec::new(),
+            deflated: Vec::new(),
             unflushed: false,
             begun: false,
             has_turn: false,
@@ -104,8 +104,8 @@ impl<'a> Fragments<'a> {
             let sent = match self.compressing {
                 None => self.send_fragment(piece, part, flush, &mut deadline),
                 Some(_) => self
-                    .pack(&piece, part, &mut deadline)
-                    .and_then(|()| self.send_packed(part, flush, &mut deadline)),
+                    .deflate(&piece, part, &mut deadline)
+                    .and_then(|()| self.send_deflated(part, flush, &mut deadline)),
             };
             sent.map_err(|failed| self.tear(failed))?;
         }
@@ -132,7 +132,7 @@ impl<'a> Fragments<'a> {
 
     /// Whether something that was [sent](Self::send) as `More` has not left.
     pub(crate) fn is_owing(&self) -> bool {
-        self.unflushed || !self.packed.is_empty()
+        self.unflushed || !self.deflated.is_empty()
     }
 
     /// Sends what is collected as a fragment; the whole message in one frame if it is the first and the
@@ -171,14 +171,14 @@ impl<'a> Fragments<'a> {
         deadline: &mut Deadline,
     ) -> Result<(), Failed> {
         // What an earlier call could not send.
-        self.send_packed(Part::More, Flush::Now, deadline)?;
-        self.pack(collected, part, deadline)?;
+        self.send_deflated(Part::More, Flush::Now, deadline)?;
+        self.deflate(collected, part, deadline)?;
         // The compressor has taken it, whether it can be sent or not.
         collected.clear();
-        self.send_packed(part, Flush::Now, deadline)
+        self.send_deflated(part, Flush::Now, deadline)
     }
 
-    fn pack(&mut self, piece: &[u8], part: Part, deadline: &mut Deadline) -> Result<(), Failed> {
+    fn deflate(&mut self, piece: &[u8], part: Part, deadline: &mut Deadline) -> Result<(), Failed> {
         let Some(Compressing {
             settings, takeover, ..
         }) = self.compressing
@@ -193,25 +193,25 @@ impl<'a> Fragments<'a> {
             self.has_turn = takeover;
         }
         if let Some(deflater) = &mut self.deflater {
-            deflater.deflate(piece, part, &mut self.packed);
+            deflater.deflate(piece, part, &mut self.deflated);
             self.unflushed = part == Part::More;
         }
         Ok(())
     }
 
-    fn send_packed(
+    fn send_deflated(
         &mut self,
         part: Part,
         flush: Flush,
         deadline: &mut Deadline,
     ) -> Result<(), Failed> {
-        if self.packed.is_empty() {
+        if self.deflated.is_empty() {
             return Ok(());
         }
-        let payload = Bytes::from(mem::take(&mut self.packed));
+        let payload = Bytes::from(mem::take(&mut self.deflated));
         let result = self.send_fragment(payload.clone(), part, flush, deadline);
         if result.is_err() {
-            self.packed = payload.into();
+            self.deflated = payload.into();
         }
         result
     }

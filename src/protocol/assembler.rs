@@ -32,7 +32,7 @@ pub(super) struct Assembler {
     utf8: Utf8,
     fragments: usize,
     /// The message is compressed, and its frames have so many bytes so far.
-    packed: Option<u64>,
+    compressed: Option<u64>,
     /// When the first frame of the message came.
     begun: Option<Instant>,
     pool: Pool,
@@ -54,7 +54,7 @@ impl Assembler {
             end: 0,
             utf8: Utf8::default(),
             fragments: 0,
-            packed: None,
+            compressed: None,
             begun: None,
             pool: Pool::default(),
             stream_above,
@@ -87,10 +87,10 @@ impl Assembler {
     ) -> Result<(), Error> {
         let kind = self.judge_order(opcode)?;
         if header.compressed {
-            self.packed = Some(0);
+            self.compressed = Some(0);
         }
-        match self.packed {
-            Some(before) => self.packed = Some(self.judge_packed(before, header.length)?),
+        match self.compressed {
+            Some(before) => self.compressed = Some(self.judge_compressed(before, header.length)?),
             None => self.judge_size(header.length)?,
         }
         // A message in one frame, even an empty one, is within any limit.
@@ -99,7 +99,7 @@ impl Assembler {
         }
         self.kind = Some(kind);
         self.begun.get_or_insert(now);
-        if self.packed.is_some() {
+        if self.compressed.is_some() {
             // How long it is shows as it is inflated.
             self.end = self.limits.message;
             return Ok(());
@@ -150,8 +150,8 @@ impl Assembler {
     }
 
     /// Whether the message in progress is compressed.
-    pub(super) fn is_packed(&self) -> bool {
-        self.packed.is_some()
+    pub(super) fn is_compressed(&self) -> bool {
+        self.compressed.is_some()
     }
 
     /// Whether a message, now complete with its last `length` bytes, has come at once.
@@ -206,7 +206,7 @@ impl Assembler {
     /// Ready for the next message. Returns what this one is.
     fn end_message(&mut self) -> MessageKind {
         self.fragments = 0;
-        self.packed = None;
+        self.compressed = None;
         self.begun = None;
         self.kind.take().unwrap_or(MessageKind::Binary)
     }
@@ -296,52 +296,31 @@ impl Assembler {
     fn judge_size(&self, length: u64) -> Result<(), Error> {
         let total = (self.total() as u64).saturating_add(length);
         let frame = self.limits.frame.unwrap_or(self.limits.message);
-        for (size, limit) in [(length, frame), (total, self.limits.message)] {
-            if size > limit as u64 {
-                let limit = limit as u64;
-                return Err(Error::TooBig { size, limit });
-            }
-        }
-        Ok(())
+        within(length, frame as u64)?;
+        within(total, self.limits.message as u64)
     }
 
     /// The frames of a compressed message may be a little larger than what is in them. Returns the
     /// bytes of all so far.
-    fn judge_packed(&self, before: u64, length: u64) -> Result<u64, Error> {
+    fn judge_compressed(&self, before: u64, length: u64) -> Result<u64, Error> {
         let message = self.limits.message as u64;
         let most = message.saturating_add(message / 8).saturating_add(64);
         let frame = self.limits.frame.map_or(most, |frame| frame as u64);
         let total = before.saturating_add(length);
-        match [(length, frame), (total, most)]
-            .into_iter()
-            .find(|(size, limit)| size > limit)
-        {
-            Some((size, limit)) => Err(Error::TooBig { size, limit }),
-            None => Ok(total),
-        }
+        within(length, frame)?;
+        within(total, most)?;
+        Ok(total)
     }
 
     fn judge_inflated(&self, payload: &[u8]) -> Result<(), Error> {
-        let (size, limit) = (self.total() + payload.len(), self.limits.message);
-        match size > limit {
-            true => Err(Error::TooBig {
-                size: size as u64,
-                limit: limit as u64,
-            }),
-            false => Ok(()),
-        }
+        let total = self.total() + payload.len();
+        within(total as u64, self.limits.message as u64)
     }
 
     /// An empty fragment costs its sender next to nothing, so it counts twice.
     fn count(&mut self, length: u64) -> Result<(), Error> {
         self.fragments += if length == 0 { 2 } else { 1 };
-        if self.fragments > self.limits.fragments {
-            return Err(Error::TooBig {
-                size: self.fragments as u64,
-                limit: self.limits.fragments as u64,
-            });
-        }
-        Ok(())
+        within(self.fragments as u64, self.limits.fragments as u64)
     }
 
     /// Room for bytes that arrived. It doubles, so that small fragments are not moved one by one,
@@ -353,6 +332,13 @@ impl Assembler {
             let target = doubled.min(self.end).max(needed);
             self.buffer.reserve_exact(target - self.buffer.len());
         }
+    }
+}
+
+fn within(size: u64, limit: u64) -> Result<(), Error> {
+    match size > limit {
+        true => Err(Error::TooBig { size, limit }),
+        false => Ok(()),
     }
 }
 

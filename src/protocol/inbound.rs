@@ -1,9 +1,9 @@
 //! The receive path: bytes in, events out (RFC 6455 section 6.2).
 
 use super::assembler::{self, Assembler};
+use super::compressed::{CompressedFrame, Inflate};
 use super::deflate::Inflater;
 use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
-use super::unpack::{Inflate, Packed};
 use super::{Piece, Role, mask};
 use crate::close::CloseFrame;
 use crate::config::Limits;
@@ -67,7 +67,7 @@ pub(super) enum State {
     /// So many bytes of the frame's payload are to come.
     Payload { header: Header, left: u64 },
     /// The same for a compressed message.
-    Packed(Packed),
+    Compressed(CompressedFrame),
     /// After a Close frame or a failure, everything is discarded (RFC 6455 sections 5.5.1, 7.1.7).
     Discard,
 }
@@ -262,8 +262,8 @@ impl Inbound {
                         step => return Ok((taken, step)),
                     }
                 }
-                State::Packed(_) => {
-                    let (n, step) = self.unpack(rest, now, sink)?;
+                State::Compressed(_) => {
+                    let (n, step) = self.inflate(rest, now, sink)?;
                     taken += n;
                     if let Some(step) = step {
                         return Ok((taken, step));
@@ -302,7 +302,9 @@ impl Inbound {
             (OpCode::Control(_), _) => self.control.clear(),
         }
         self.state = match header.opcode {
-            OpCode::Data(_) if self.assembler.is_packed() => State::Packed(Packed::new(header)),
+            OpCode::Data(_) if self.assembler.is_compressed() => {
+                State::Compressed(CompressedFrame::new(header))
+            }
             _ => State::Payload {
                 header,
                 left: header.length,

@@ -4,6 +4,7 @@
 //! whoever reads; [`Outbound`] is the send path, owned by whoever holds the send lock.
 
 mod assembler;
+mod compressed;
 #[cfg_attr(not(feature = "deflate"), path = "no_deflate.rs")]
 mod deflate;
 mod frame;
@@ -13,7 +14,6 @@ mod mask;
 mod outbound;
 mod piece;
 mod pool;
-mod unpack;
 mod utf8;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Inflate {
 
 /// What is to come of a frame of a compressed message.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(super) struct CompressedFrame {
     header: Header,
     left: u64,
     /// So many bytes at the front of the input are unmasked already.
@@ -39,9 +39,9 @@ pub(super) struct Packed {
     tail: &'static [u8],
 }
 
-impl Packed {
+impl CompressedFrame {
     pub(super) fn new(header: Header) -> Self {
-        Packed {
+        CompressedFrame {
             header,
             left: header.length,
             clear: 0,
@@ -82,38 +82,38 @@ impl Inbound {
     /// Inflates from the front of `input` what there is of the current frame, and says how much it
     /// took. Without a step the frame has ended.
     #[inline(never)] // The way of a message that is not compressed is shorter without it.
-    pub(super) fn unpack(
+    pub(super) fn inflate(
         &mut self,
         input: &mut [u8],
         now: Instant,
         sink: &mut impl Sink,
     ) -> Result<(usize, Option<Step>), Error> {
-        let (State::Packed(packed), Some(inflate)) = (&mut self.state, &mut self.inflate) else {
+        let (State::Compressed(frame), Some(inflate)) = (&mut self.state, &mut self.inflate) else {
             return Ok((0, Some(Step::More)));
         };
         let came = input.len();
-        let payload = packed.unmask(input);
+        let payload = frame.unmask(input);
         let inflater = inflate.inflater.get_or_insert_with(Inflater::new);
         inflate.pending = false;
         let mut taken = 0;
         loop {
             let rest = payload.get(taken..).unwrap_or_default();
-            taken += packed.inflate(rest, inflater)?;
+            taken += frame.inflate(rest, inflater)?;
             if inflater.is_full() {
                 self.assembler.receive_inflated(inflater.take())?;
                 if !self.assembler.hand_on_large(now, sink) {
                     inflate.pending = true;
                     return Ok((taken, Some(Step::Full)));
                 }
-            } else if packed.left > 0 {
+            } else if frame.left > 0 {
                 self.assembler.receive_inflated(inflater.take())?;
                 return Ok((taken, Some(Step::More)));
-            } else if packed.is_over() {
+            } else if frame.is_over() {
                 break;
             }
         }
         let rest = inflater.take();
-        let fin = packed.header.fin;
+        let fin = frame.header.fin;
         let wants_more = if !fin {
             self.assembler.receive_inflated(rest)?;
             true
