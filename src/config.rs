@@ -36,6 +36,13 @@ pub struct Config {
     /// [`Receiver::recv_streaming`](crate::Receiver::recv_streaming); other receive calls put it
     /// together. Needs [`Overflow::Block`]. Defaults to `None`: messages are queued whole.
     pub stream_above: Option<usize>,
+    /// A receive call that would wait may read the socket itself, in the thread that called it, so
+    /// that a message needs no change of threads. Then a connection has a reader thread only while it
+    /// needs one: when nobody is in a receive call for 20 to 40 ms, when a send has to wait for the
+    /// peer, when several threads or a task receive. For so long at most, what arrives while the
+    /// application is busy is not yet seen: by the [`QueueView`](crate::QueueView), nor is a ping
+    /// answered. Defaults to `true`; `false` keeps a reader thread that reads at once, always.
+    pub direct_read: bool,
 }
 
 /// A piece that was dropped would leave a hole in its message.
@@ -54,6 +61,7 @@ impl Config {
             compression: None,
             fragment_size: Some(1 << 20),
             stream_above: None,
+            direct_read: true,
         }
     }
 

@@ -10,8 +10,10 @@
 mod bounds;
 mod front;
 mod item;
+mod monitor;
 mod pieces;
 mod producer;
+mod role;
 mod sync;
 mod tally;
 mod view;
@@ -20,6 +22,7 @@ mod waiting;
 pub(crate) use item::Item;
 pub(crate) use pieces::{Begun, Next};
 pub(crate) use producer::Producer;
+pub(crate) use role::{Outcome, Source, Summons};
 pub use view::{HighWater, QueueSize, QueueStats, QueueView};
 
 use crate::config::{Overflow, QueueConfig};
@@ -28,8 +31,9 @@ use bounds::Bounds;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use front::Front;
 use item::{Batch, Weight};
+use role::ReadRole;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use tally::{HighMark, Tally};
@@ -57,7 +61,8 @@ pub(crate) fn queue(config: &QueueConfig, diverted: bool) -> (Producer, Arc<Queu
     } else {
         (None, never())
     };
-    let queue = Arc::new(Queue {
+    let queue = Arc::new_cyclic(|myself| Queue {
+        myself: Weak::clone(myself),
         receiver,
         front: Mutex::new(Front::default()),
         spare: Mutex::new(Vec::new()),
@@ -77,12 +82,14 @@ pub(crate) fn queue(config: &QueueConfig, diverted: bool) -> (Producer, Arc<Queu
         diverted: wake,
         pauses: Mutex::new(Pauses::default()),
         resume: Condvar::new(),
+        role: ReadRole::new(),
     });
     (Producer::new(sender, woken, Arc::clone(&queue)), queue)
 }
 
 /// What consumers share.
 pub(crate) struct Queue {
+    myself: Weak<Queue>,
     receiver: Receiver<Batch>,
     front: Mutex<Front>,
     /// The vector of a burst that was taken, for the next one.
@@ -114,6 +121,7 @@ pub(crate) struct Queue {
     diverted: Option<Sender<()>>,
     pauses: Mutex<Pauses>,
     resume: Condvar,
+    role: ReadRole,
 }
 
 /// How long the producer has waited for room.
@@ -212,16 +220,17 @@ impl Queue {
     /// After a burst the next one is likely to be close: gives way to the reader a few times rather
     /// than sleep and be woken.
     pub(crate) fn linger(&self) {
-        if self.burst.load(Ordering::Relaxed) {
+        if self.burst.load(Ordering::Relaxed) && !self.role.is_leased() {
             self.burst.store(false, Ordering::Relaxed);
             give_way(|| !self.receiver.is_empty() || self.ended.load(Ordering::SeqCst));
         }
     }
 
-    /// Lets the producer go on whatever waits, from now on.
+    /// Lets the producer go on whatever waits, from now on, with a reader thread.
     pub(crate) fn release(&self) {
         self.released.store(true, Ordering::SeqCst);
         self.wake_producer();
+        self.summon(Summons::Alone);
     }
 
     /// Whether messages leave by another way than receive calls.

@@ -163,13 +163,10 @@ impl Receiver {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn try_recv(&self) -> Result<Message, TryRecvError> {
-        self.connection()
-            .queue()
-            .try_take()
-            .map_err(|empty| match empty {
-                Empty::Now => TryRecvError::Empty,
-                Empty::ForEver => TryRecvError::Closed(self.end_error()),
-            })
+        self.try_take().map_err(|empty| match empty {
+            Empty::Now => TryRecvError::Empty,
+            Empty::ForEver => TryRecvError::Closed(self.end_error()),
+        })
     }
 
     /// Messages until the connection ends. An abnormal end is the last item; a normal one just ends
@@ -274,6 +271,14 @@ impl Receiver {
         self.handle.closed()
     }
 
+    fn try_take(&self) -> Result<Message, Empty> {
+        let queue = self.connection().queue();
+        match queue.try_take() {
+            Err(Empty::Now) if queue.try_read() => queue.try_take(),
+            result => result,
+        }
+    }
+
     fn take(&self, deadline: Option<Instant>) -> Result<Message, Empty> {
         let queue = self.connection().queue();
         match queue.try_take() {
@@ -314,7 +319,7 @@ impl Receiver {
     }
 
     fn try_next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
-        match self.connection().queue().try_take() {
+        match self.try_take() {
             _ if *ended => None,
             Ok(message) => Some(Ok(message)),
             Err(Empty::Now) => None,

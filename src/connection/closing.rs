@@ -57,8 +57,9 @@ impl Connection {
         path.close(frame, now, self.config.timeouts.close);
         let deadline = path.outbound.deadline();
         self.turn.notify_all();
+        drop(path);
         self.queue.release();
-        self.write_until(path, deadline);
+        self.write_until(self.lock_send(), deadline);
         deadline
     }
 

@@ -5,6 +5,7 @@
 
 mod closing;
 mod compress;
+mod ending;
 mod fragments;
 mod intake;
 mod job;
@@ -28,8 +29,9 @@ pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 /// The stack of a thread of ours; what it holds is on the heap.
 pub(crate) const STACK: usize = 128 << 10;
@@ -49,9 +51,10 @@ pub(crate) struct Connection {
     /// Wakes senders that wait for their turn, and the reader that waits for the writer.
     turn: Condvar,
     queue: Arc<Queue>,
-    /// The reader comes by soon and writes what sends leave in the outbox. Cleared under the send
-    /// lock.
-    deferring: AtomicBool,
+    /// Until when sends may be left in the outbox, in nanoseconds since `opened`; 0 for not at all.
+    /// Cleared under the send lock.
+    deferring: AtomicU64,
+    opened: Instant,
     /// A send has left something.
     deferred: AtomicBool,
     end: OnceLock<End>,
@@ -176,7 +179,8 @@ impl Connection {
             }),
             turn: Condvar::new(),
             queue,
-            deferring: AtomicBool::new(false),
+            deferring: AtomicU64::new(0),
+            opened: Instant::now(),
             deferred: AtomicBool::new(false),
             end: OnceLock::new(),
             ended: Mutex::new(()),

@@ -1,27 +1,21 @@
-//! The reader thread: socket in, queue out. It never waits for writing.
+//! Reading: socket in, queue out. It never waits for writing.
+//!
+//! The value that reads belongs to the reader thread, or for a while to a consumer that found the
+//! queue empty ([`Source`]).
 
 use super::intake::{Got, Intake};
 use super::outlet::{Outlet, Outlets};
 use super::{Connection, STACK};
-use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
-use crate::protocol::{Role, Step};
-use crate::queue::Producer;
+use crate::protocol::Step;
+use crate::queue::{Outcome, Producer, Source};
 use crate::sender::Sender;
 use bytes::Bytes;
-use std::io;
-use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// How long the peer may take to end TCP after the closing handshake, or after a failure.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How long a Close frame for a failure may take to leave.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 /// After so much quiet the memory for reading is given back.
 const QUIET: Duration = Duration::from_secs(1);
@@ -32,8 +26,13 @@ pub(super) const RETRY: Duration = Duration::from_millis(2);
 /// While a writer holds up the end of deferring, the pause between looks grows to this.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
 
-/// How soon the reader comes by to write what sends have left in the outbox.
+/// How soon the reader comes by to write what sends have left in the outbox. When a consumer reads,
+/// they leave nothing after so long.
 const TICK: Duration = Duration::from_micros(200);
+
+/// When several consumers take turns, the thread reads for so many of them before it tries to leave it
+/// to them again.
+const SHARED: u32 = 1000;
 
 pub(crate) struct Reader {
     pub(super) connection: Arc<Connection>,
@@ -44,6 +43,27 @@ pub(crate) struct Reader {
     pub(super) leftover: bool,
     /// Sends may be deferred, and the reader comes by after so long.
     tick: Option<Duration>,
+    /// The last read found as much as there was room for, or the end is known.
+    more: bool,
+    /// A consumer reads, not the thread.
+    direct: bool,
+    /// A consumer was woken that can read in the thread's place.
+    replaced: bool,
+    /// So many such have to come first.
+    shared: u32,
+    /// Since when nobody reads, while a message is on its way.
+    left: Option<Instant>,
+    /// How reading ended, for the thread to see to.
+    result: Option<Result<(), Error>>,
+}
+
+/// Why reading came to a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// Both Close frames have gone.
+    Closed,
+    /// Somebody else goes on.
+    Replaced,
 }
 
 impl Reader {
@@ -54,6 +74,8 @@ impl Reader {
         outlet: Option<Box<dyn Outlet>>,
     ) -> Self {
         Reader {
+            // The end may have come with the opening handshake, behind the first frames.
+            more: intake.has_ended(),
             connection,
             producer,
             intake,
@@ -63,82 +85,83 @@ impl Reader {
             },
             leftover: false,
             tick: None,
+            direct: false,
+            replaced: false,
+            shared: 0,
+            left: None,
+            result: None,
         }
     }
 
-    /// Starts the thread. `sender` is for the outlet, if there is one.
+    /// Begins to read. `sender` is for the outlet, if there is one.
     pub(crate) fn start(mut self, sender: Sender) -> Result<(), Error> {
-        let mut thread = thread::Builder::new().name("ws-read".into());
+        let queue = Arc::clone(&self.connection.queue);
         let outlet = self.outlets.outlet.as_ref();
+        let mut thread = thread::Builder::new().name("ws-read".into());
         if !outlet.is_some_and(|outlet| outlet.runs_application()) {
             thread = thread.stack_size(STACK);
         }
         if outlet.is_some() {
             self.outlets.opened = Some(sender);
         }
+        let direct = outlet.is_none() && self.connection.config.direct_read;
         // On the heap, or its stack would need one page more.
-        let reader = Box::new(self);
-        thread.spawn(move || reader.run())?;
+        let mut reader: Box<dyn Source> = Box::new(self);
+        if direct {
+            match queue.lease(reader) {
+                Ok(()) => return Ok(()),
+                Err(not_leased) => reader = not_leased,
+            }
+        }
+        thread.spawn(move || queue.serve(reader))?;
         Ok(())
     }
 
-    fn run(mut self: Box<Self>) {
-        let result = self.receive();
-        if self.producer.is_diverted() {
-            // The peer is told of the end, whoever waits for room.
-            self.connection.queue.release();
-        }
-        // An outlet that fails now changes nothing any more.
-        let _ = self.deliver();
-        match &result {
-            Ok(()) => {
-                let deadline = self.connection.lock_send().outbound.deadline();
-                self.settle(deadline);
+    /// Until both Close frames have gone, a consumer can go on, or the connection is lost or failed.
+    fn receive(&mut self) -> Result<Stop, Error> {
+        loop {
+            if self.take_events()? {
+                return Ok(Stop::Closed);
             }
-            Err(error) => self.say_goodbye(error),
-        }
-        let told = result
-            .as_ref()
-            .err()
-            .is_none_or(|error| error.close_code().is_some());
-        self.connection.finish(result.err());
-        let handed_on = self.hand_on_end(false);
-        // Consumers learn from this that there is an end to look at.
-        self.producer.end();
-        if told {
-            self.connection.linger();
-        }
-        let _ = self.connection.transport.shutdown(Shutdown::Both);
-        // Handles may keep the socket open. Unread bytes would keep a peer waiting that still writes;
-        // with room again its next byte is answered by a reset.
-        self.connection.drain();
-        if !handed_on {
-            // Until there is room, or nobody is there to make any.
-            self.hand_on_end(true);
+            if std::mem::take(&mut self.replaced) && self.may_leave() {
+                return Ok(Stop::Replaced);
+            }
+            // After a read that took all there was, another would most likely find nothing.
+            self.wait_and_read(!self.more, None)?;
         }
     }
 
-    /// Until both Close frames have gone, or the connection is lost or failed.
-    fn receive(&mut self) -> Result<(), Error> {
-        // The end may have come with the opening handshake, behind the first frames.
-        let mut more = self.intake.has_ended();
+    /// For a consumer: until something is queued, or the deadline has passed.
+    fn receive_until(&mut self, deadline: Option<Instant>) -> Result<Stop, Error> {
+        let mut last = has_passed(deadline);
         loop {
             if self.take_events()? {
-                return Ok(());
+                return Ok(Stop::Closed);
             }
-            if more {
-                // A flood never lets the reader wait.
-                check(&self.deadlines(), Instant::now())?;
-            } else {
-                // After a read that took all there was, another would most likely find nothing.
-                self.wait()?;
+            if self.producer.has_queued() {
+                return Ok(Stop::Replaced);
             }
-            more = match self.read()? {
-                Got::End => return Err(self.lost()),
-                Got::Nothing | Got::Bytes => false,
-                Got::Full => true,
-            };
+            self.wait_and_read(!self.more && !last, deadline)?;
+            if last {
+                let closed = self.take_events()?;
+                return Ok(if closed { Stop::Closed } else { Stop::Replaced });
+            }
+            last = has_passed(deadline);
         }
+    }
+
+    fn wait_and_read(&mut self, wait: bool, deadline: Option<Instant>) -> Result<(), Error> {
+        match wait {
+            true => self.wait(deadline)?,
+            // A flood never lets the reader wait.
+            false => check(&self.deadlines(), Instant::now())?,
+        }
+        self.more = match self.read()? {
+            Got::End => return Err(self.lost()),
+            Got::Nothing | Got::Bytes => false,
+            Got::Full => true,
+        };
+        Ok(())
     }
 
     fn read(&mut self) -> Result<Got, Error> {
@@ -161,6 +184,11 @@ impl Reader {
         let mut answered = false;
         let closed = loop {
             if self.producer.must_wait() && self.intake.has_unread() {
+                if self.direct {
+                    // The consumer makes room itself.
+                    self.check_overflow()?;
+                    break false;
+                }
                 self.pause(answered)?;
                 now = Instant::now();
             }
@@ -211,7 +239,7 @@ impl Reader {
     }
 
     /// Hands what came to the consumers. The answers to several messages may go together.
-    fn deliver(&mut self) -> Result<(), Error> {
+    pub(super) fn deliver(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         if self.producer.is_diverted() {
             let idle = self.producer.batch_len() == 0 && !self.outlets.is_pending();
@@ -229,10 +257,16 @@ impl Reader {
             self.flush();
         }
         if self.producer.batch_len() > 1 {
-            self.connection.start_deferring();
+            let until = self.direct.then(|| now + TICK);
+            self.connection.start_deferring(until);
             self.tick = Some(TICK);
         }
-        self.producer.deliver(now);
+        if self.direct {
+            self.producer.enqueue(now);
+        } else if self.producer.deliver(now) {
+            self.shared = self.shared.saturating_sub(1);
+            self.replaced = true;
+        }
         Ok(())
     }
 
@@ -290,11 +324,20 @@ impl Reader {
         self.leftover = self.connection.write_without_waiting();
     }
 
-    /// Waits until something can be read, or written if something is left over.
-    fn wait(&mut self) -> Result<(), Error> {
+    /// Whether the thread may leave reading to a consumer.
+    fn may_leave(&self) -> bool {
+        let quiet = self.shared == 0 && !self.leftover && !self.producer.is_released();
+        quiet && self.connection.config.direct_read
+    }
+
+    /// Waits until something can be read, or written if something is left over; not beyond `until`.
+    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let now = Instant::now();
-        if let Some(tick) = self.tick {
-            let ready = self.wait_for(self.interest(), Some(now + tick))?;
+        // A consumer that reads has written what was left.
+        let over = self.direct && self.stop_deferring();
+        if let Some(tick) = self.tick.filter(|_| !over) {
+            let end = until.map_or(now + tick, |until| until.min(now + tick));
+            let ready = self.wait_for(self.interest(), Some(end))?;
             if ready.writable {
                 self.flush();
             }
@@ -311,9 +354,10 @@ impl Reader {
         let quiet = self.intake.is_large().then(|| now + QUIET);
         let deadlines = deadlines.map(|(at, _)| at);
         let pump = self.outlets.is_pending().then(|| now + self.outlets.retry);
-        let deadline = deadlines.into_iter().chain([quiet, pump]).flatten().min();
+        let others = [quiet, pump, until];
+        let deadline = deadlines.into_iter().chain(others).flatten().min();
         let ready = self.wait_for(self.interest(), deadline)?;
-        if !ready.any() && deadline == quiet {
+        if !ready.any() && quiet.is_some() && deadline == quiet {
             self.intake.shrink();
             self.producer.shrink();
         }
@@ -342,58 +386,67 @@ impl Reader {
         }
     }
 
-    fn wait_for(&self, interest: Interest, deadline: Option<Instant>) -> Result<Ready, Error> {
+    pub(super) fn wait_for(
+        &self,
+        interest: Interest,
+        deadline: Option<Instant>,
+    ) -> Result<Ready, Error> {
         Ok(self.connection.transport.wait(interest, deadline)?)
     }
+}
 
-    /// Why the connection is lost, when the socket has ended.
-    fn lost(&self) -> Error {
-        let close = self.connection.lock_send().outbound.deadline();
-        match close.is_some_and(|deadline| deadline <= Instant::now()) {
-            true => Error::Timeout(Timeout::Close),
-            false => Error::eof(),
+impl Source for Reader {
+    fn read(&mut self, deadline: Option<Instant>) -> Outcome {
+        self.resume(true);
+        let result = self.receive_until(deadline);
+        self.left = self.intake.message_begun().map(|_| Instant::now());
+        match result {
+            Ok(Stop::Replaced) if self.leftover => Outcome::Unfinished,
+            Ok(Stop::Replaced) => Outcome::Done,
+            Ok(Stop::Closed) => self.ended(Ok(())),
+            Err(error) => self.ended(Err(error)),
         }
     }
 
-    /// Tells the peer why the connection is failed (RFC 6455 section 7.1.7), if it can be told.
-    fn say_goodbye(&mut self, error: &Error) {
-        let Some(code) = error.close_code() else {
-            return;
+    fn serve(mut self: Box<Self>, shared: bool) -> Option<Box<dyn Source>> {
+        self.resume(false);
+        self.shared = if shared { SHARED } else { 0 };
+        let result = match self.result.take() {
+            Some(result) => result,
+            None => match self.receive() {
+                Ok(Stop::Closed) => Ok(()),
+                Err(error) => Err(error),
+                Ok(Stop::Replaced) => {
+                    if self.tick.is_some() {
+                        // Nobody comes by until a consumer reads.
+                        self.connection.start_deferring(Some(Instant::now() + TICK));
+                    }
+                    self.left = self.intake.message_begun().map(|_| Instant::now());
+                    return Some(self);
+                }
+            },
         };
-        log::debug!("failing the connection with {code}: {error}");
-        // What came before is good: the application may answer it.
-        self.producer.wait_for_consumer(Instant::now() + FAREWELL);
-        let frame = CloseFrame {
-            code,
-            reason: reason(error).into(),
-        };
-        let now = Instant::now();
-        self.connection
-            .lock_send()
-            .outbound
-            .close(frame, now, Some(LINGER));
-        self.settle(Some(now + FAREWELL));
+        self.end(result);
+        None
     }
+}
 
-    /// Waits until all that is appended is written, or the deadline has passed.
-    fn settle(&mut self, deadline: Option<Instant>) {
-        self.flush();
-        loop {
-            if self.leftover {
-                match self.wait_for(Interest::WRITABLE, deadline) {
-                    Ok(ready) if ready.any() => self.flush(),
-                    _ => return,
-                }
-            } else if !self.connection.wait_for_writer(deadline) {
-                return;
-            } else {
-                self.flush();
-                if !self.leftover && !self.connection.lock_send().writing {
-                    return;
-                }
-            }
+impl Reader {
+    fn resume(&mut self, direct: bool) {
+        self.direct = direct;
+        if let Some(left) = self.left.take() {
+            self.intake.excuse(left.elapsed());
         }
     }
+
+    fn ended(&mut self, result: Result<(), Error>) -> Outcome {
+        self.result = Some(result);
+        Outcome::Unfinished
+    }
+}
+
+fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// Which of the deadlines has passed, if one has.
@@ -410,74 +463,5 @@ impl Connection {
         let mut path = self.lock_send();
         let stalled = path.writing || !path.job.is_done();
         path.outbound.answer(ping, stalled);
-    }
-
-    /// Waits until nobody writes. False when the deadline came first.
-    fn wait_for_writer(&self, deadline: Option<Instant>) -> bool {
-        let mut path = self.lock_send();
-        while path.writing {
-            match self.wait(path, deadline) {
-                Some(waited) => path = waited,
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// Ends TCP: the server first (RFC 6455 section 7.1.1). Reads on for a while, since closing a
-    /// socket with unread bytes would reset it and take our last frames along.
-    fn linger(&self) {
-        self.end_tls();
-        if self.role == Role::Server {
-            let _ = self.transport.shutdown(Shutdown::Write);
-        }
-        self.drain();
-    }
-
-    /// Discards what comes until the end, for a bounded time.
-    fn drain(&self) {
-        let deadline = Instant::now() + LINGER;
-        let mut scrap = vec![0; 4096];
-        while Instant::now() < deadline {
-            match self.transport.read(&mut scrap) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    match self.transport.wait(Interest::READABLE, Some(deadline)) {
-                        Ok(ready) if ready.any() => {}
-                        _ => return,
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// Sends close_notify, as far as the kernel takes it.
-    fn end_tls(&self) {
-        let Some(tls) = &self.tls else {
-            return;
-        };
-        let mut output = Vec::new();
-        let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
-        session.close();
-        session.take_output(&mut output);
-        drop(session);
-        // Only behind whole records.
-        if !self.lock_send().writing {
-            let _ = self.transport.write(&output);
-        }
-    }
-}
-
-/// A reason for a Close frame: at most 123 bytes, and nothing the peer sent.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Protocol(e) => e.to_string(),
-        Error::Timeout(Timeout::Message) => "message timeout".into(),
-        Error::Overflow(_) => "the receive queue is full".into(),
-        Error::TooBig { size, limit } => format!("{size}, the limit is {limit}"),
-        _ => CloseCode::INTERNAL_ERROR.to_string(),
     }
 }

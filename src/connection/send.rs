@@ -7,6 +7,7 @@ use crate::config::deadline;
 use crate::error::{Error, Misuse, Timeout};
 use crate::net::Interest;
 use crate::protocol::{LARGE, MAX_CONTROL};
+use crate::queue::Summons;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -16,6 +17,9 @@ pub(super) type Path<'a> = MutexGuard<'a, SendPath>;
 
 /// How long a reader may go on after a write failed: what came before is still delivered.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// Sends may be deferred for as long as the reader thread comes by.
+const ALWAYS: u64 = u64::MAX;
 
 /// Whether a send may stay in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,21 +226,29 @@ impl Connection {
         }
     }
 
-    /// Whether a send may leave its bytes in the outbox: when the reader has just brought several
+    /// Whether a send may leave its bytes in the outbox: when a read has just brought several
     /// messages, the answers to all of them go in one write. The reader comes by soon, and a consumer
     /// writes them before it waits for the next message.
     fn defer(&self, length: usize) -> bool {
-        let defer = self.deferring.load(Ordering::SeqCst) && length < LARGE && self.queue.len() > 0;
+        let until = self.deferring.load(Ordering::SeqCst);
+        let defer = until != 0
+            && length < LARGE
+            && self.queue.len() > 0
+            && (until == ALWAYS || self.clock(Instant::now()) < until);
         if defer {
             self.deferred.store(true, Ordering::SeqCst);
         }
         defer
     }
 
+    fn clock(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.opened).as_nanos() as u64
+    }
+
     /// Writes what sends have left, as far as the kernel takes it; the reader sees to the rest.
     pub(crate) fn write_deferred(&self) {
         let left = self.has_deferred() && self.write_without_waiting();
-        if left && !self.deferring.load(Ordering::SeqCst) {
+        if left && self.deferring.load(Ordering::SeqCst) == 0 {
             // The reader has been by already.
             timer::write_soon(&self.myself);
         }
@@ -247,9 +259,11 @@ impl Connection {
         self.deferred.load(Ordering::Relaxed) && self.deferred.swap(false, Ordering::SeqCst)
     }
 
-    /// For the reader, before it delivers several messages at once.
-    pub(super) fn start_deferring(&self) {
-        self.deferring.store(true, Ordering::SeqCst);
+    /// For the reader, before it delivers several messages at once. With an end if it is a consumer,
+    /// which need not come by soon.
+    pub(super) fn start_deferring(&self, until: Option<Instant>) {
+        let until = until.map_or(ALWAYS, |until| self.clock(until));
+        self.deferring.store(until, Ordering::SeqCst);
     }
 
     /// For the reader, before it waits for long. False while somebody writes: what he leaves is the
@@ -257,7 +271,7 @@ impl Connection {
     pub(super) fn stop_deferring(&self) -> bool {
         let path = self.lock_send();
         if !path.writing {
-            self.deferring.store(false, Ordering::SeqCst);
+            self.deferring.store(0, Ordering::SeqCst);
         }
         !path.writing
     }
@@ -333,6 +347,8 @@ impl Connection {
         loop {
             match (job.write(&*self.transport, self.tls.as_ref())?, patience) {
                 (Progress::Blocked, Patience::Until(deadline)) => {
+                    // The peer may do the same: it must be read from.
+                    self.queue.summon(Summons::Alone);
                     let ready = self.transport.wait(Interest::WRITABLE, deadline)?;
                     if !ready.any() {
                         return Err(Error::Timeout(Timeout::Send));

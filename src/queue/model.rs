@@ -3,6 +3,8 @@
 //! Here a lost wake-up is a deadlock, which the checker reports. Time stands still: a wait with a
 //! deadline lasts until it is woken. Memory is sequentially consistent.
 
+mod role;
+
 use super::*;
 use crate::message::MessageKind;
 use crate::protocol::{Piece, PieceEnd, Sink};
@@ -12,9 +14,12 @@ use std::task::{Wake, Waker};
 
 /// So many schedules at random, and as many that change priorities at few places.
 fn check(model: fn()) {
-    let schedules = std::env::var("WSYNC_SCHEDULES").map_or(2000, |n| n.parse().unwrap());
-    shuttle::check_random(model, schedules);
-    shuttle::check_pct(model, schedules, 3);
+    shuttle::check_random(model, schedules());
+    shuttle::check_pct(model, schedules(), 3);
+}
+
+fn schedules() -> usize {
+    std::env::var("WSYNC_SCHEDULES").map_or(2000, |n| n.parse().unwrap())
 }
 
 fn small(messages: usize) -> (Producer, Arc<Queue>) {

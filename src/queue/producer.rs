@@ -84,6 +84,16 @@ impl Producer {
         self.overflowed
     }
 
+    /// Whether anything is in the queue: a message, or a piece of one.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queue.items() > 0
+    }
+
+    /// Whether nobody holds the reader up any more, because the connection is closing.
+    pub(crate) fn is_released(&self) -> bool {
+        self.queue.released.load(Ordering::SeqCst)
+    }
+
     /// Messages in the queue.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
@@ -95,20 +105,25 @@ impl Producer {
         self.batch.shrink_to_fit();
     }
 
-    /// Hands the batch to the consumers.
-    pub(crate) fn deliver(&mut self, now: Instant) {
+    /// Hands the batch to the consumers. Returns whether that woke the only one that waits.
+    pub(crate) fn deliver(&mut self, now: Instant) -> bool {
+        let several = self.batch.len() > 1;
+        self.enqueue(now) && !self.queue.is_diverted() && self.queue.wake_consumers(several)
+    }
+
+    /// The same for a consumer that reads itself: nobody is woken. Returns whether there was any.
+    pub(crate) fn enqueue(&mut self, now: Instant) -> bool {
         let items = match self.batch.len() {
-            0 => return,
+            0 => return false,
             1 => match self.batch.pop() {
                 Some(item) => Items::One(item),
-                None => return,
+                None => return false,
             },
             _ => {
                 self.batch.reverse();
                 Items::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
             }
         };
-        let several = items.len() > 1;
         let pieces = std::mem::take(&mut self.batch_pieces);
         self.queue.put.add(Weight {
             messages: (items.len() - pieces) as u64,
@@ -118,9 +133,7 @@ impl Producer {
         self.queue.high.note(self.queue.len(), self.queue.bytes());
         // The queue holds the receiver, so the channel is connected.
         let _ = self.sender.send(Batch { came: now, items });
-        if !self.queue.is_diverted() {
-            self.queue.wake_consumers(several);
-        }
+        true
     }
 
     /// The next messages of a diverted queue, the first one last. They are still counted.

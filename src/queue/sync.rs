@@ -4,11 +4,11 @@
 pub(super) use shuttle::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Condvar, Mutex, MutexGuard},
-    thread::yield_now,
+    thread::{Builder, yield_now},
 };
 #[cfg(not(wsync_shuttle))]
 pub(super) use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Condvar, Mutex, MutexGuard},
-    thread::yield_now,
+    thread::{Builder, yield_now},
 };

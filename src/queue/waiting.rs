@@ -1,6 +1,7 @@
 //! Waiting for messages: on the condition variable, or as a task that is woken.
 
 use super::front::Front;
+use super::role::{Summons, Turn};
 use super::sync::{MutexGuard, Ordering, fence};
 use super::{Empty, Queue};
 use crate::message::Message;
@@ -28,6 +29,9 @@ impl Queue {
             fence(Ordering::SeqCst);
             self.wake_if_paused();
             if !self.has_more(&front, false) {
+                drop(front);
+                // A task does not read.
+                self.summon(Summons::Shared);
                 return Err(Empty::Now);
             }
         }
@@ -55,6 +59,8 @@ impl Queue {
         claimant: bool,
         mut attempt: impl FnMut(&mut Front) -> Result<T, Empty>,
     ) -> Result<T, Empty> {
+        // Ends after the lock is released, and after what it brought has been taken.
+        let mut turn: Option<Turn<'_>> = None;
         let mut front = self.lock();
         loop {
             match attempt(&mut front) {
@@ -64,23 +70,44 @@ impl Queue {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Empty::Now);
             }
-            front = self.wait(front, deadline, claimant);
+            let may_read = claimant || !front.claimed;
+            if turn.is_none() && may_read && self.role.is_leased() {
+                turn = self.take_turn();
+            }
+            match &mut turn {
+                None => (front, turn) = self.wait(front, deadline, claimant),
+                Some(turn) if turn.goes_on() && may_read => {
+                    drop(front);
+                    turn.read(deadline);
+                    front = self.lock();
+                }
+                Some(_) => {
+                    drop(front);
+                    turn = None;
+                    front = self.lock();
+                }
+            }
         }
     }
 
-    /// Waits for `arrived`. The producer looks at `waiting` after it has sent, and this thread looks
-    /// at the channel after it has announced itself: one of them sees the other.
+    /// Waits for `arrived`, unless there is a turn at reading instead. The producer looks at `waiting`
+    /// after it has sent, and this thread looks at the channel after it has announced itself: one of
+    /// them sees the other. The same goes for a reader that gives its role up.
     fn wait<'a>(
-        &self,
+        &'a self,
         front: MutexGuard<'a, Front>,
         deadline: Option<Instant>,
         claimant: bool,
-    ) -> MutexGuard<'a, Front> {
+    ) -> (MutexGuard<'a, Front>, Option<Turn<'a>>) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.wake_if_paused();
+        let mut turn = None;
+        if claimant || !front.claimed {
+            turn = self.take_turn();
+        }
         let front = match deadline {
-            _ if self.has_more(&front, claimant) => front,
+            _ if turn.is_some() || self.has_more(&front, claimant) => front,
             None => self
                 .arrived
                 .wait(front)
@@ -92,7 +119,7 @@ impl Queue {
             }
         };
         self.waiting.fetch_sub(1, Ordering::SeqCst);
-        front
+        (front, turn)
     }
 
     /// Whether there is more than an attempt has just found.
@@ -105,11 +132,13 @@ impl Queue {
         }
     }
 
-    /// Wakes consumers after messages were sent, or after the end.
-    pub(super) fn wake_consumers(&self, all: bool) {
+    /// Wakes consumers after messages were sent, or after the end. Returns whether there was one, and
+    /// it is a thread.
+    pub(super) fn wake_consumers(&self, all: bool) -> bool {
         fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) == 0 {
-            return;
+        let waiting = self.waiting.load(Ordering::SeqCst);
+        if waiting == 0 {
+            return false;
         }
         // Whoever has announced itself and not yet gone to sleep holds this lock.
         let mut front = self.lock();
@@ -117,11 +146,13 @@ impl Queue {
         self.waiting.fetch_sub(tasks.len(), Ordering::SeqCst);
         // What comes may be for one of them alone.
         let all = all || front.claimed;
+        let alone = waiting == 1 && tasks.is_empty() && !front.claimed;
         drop(front);
         match all {
             true => self.arrived.notify_all(),
             false => self.arrived.notify_one(),
         }
         tasks.into_iter().for_each(|(_, task)| task.wake());
+        alone
     }
 }

@@ -27,7 +27,11 @@ impl Receiver {
     /// ```
     pub fn drain(&self, max: usize) -> Vec<Message> {
         let queue = self.connection().queue();
-        queue.try_take_many(max).unwrap_or_default()
+        match queue.try_take_many(max) {
+            Err(Empty::Now) if queue.try_read() => queue.try_take_many(max),
+            result => result,
+        }
+        .unwrap_or_default()
     }
 
     /// At least one message and at most `max`, in order: as many as are queued as soon as there are
@@ -96,6 +100,7 @@ impl Receiver {
     /// ```
     pub fn recv_latest(&self) -> Result<Message, RecvError> {
         self.before_waiting();
+        self.connection().queue().try_read();
         let newest = self.connection().queue().take_latest(None);
         newest.map_err(|_| RecvError(self.end_error()))
     }
@@ -103,6 +108,7 @@ impl Receiver {
     /// Drops all messages that are queued, counts them
     /// ([`QueueStats::dropped`](crate::QueueStats::dropped)), and returns how many.
     pub fn clear(&self) -> usize {
+        self.connection().queue().try_read();
         self.connection().queue().clear()
     }
 
