@@ -272,15 +272,14 @@ fn serve(port: &str, options: Options) -> ExitCode {
     result.map_or(ExitCode::from(1), |()| ExitCode::SUCCESS)
 }
 
+/// With a callback it returns at the end of the connection.
 fn accept(
     upgrade: Result<Upgrade, Error>,
     options: &Options,
 ) -> Result<(WebSocket, Arc<Count>), Error> {
     let count = Arc::default();
     let ws = match options.callback {
-        true => upgrade?
-            .on_message(callback(options, &count, true))
-            .accept(),
+        true => upgrade?.on_message(callback(options, &count, true)).run(),
         false => upgrade?.accept(),
     };
     Ok((ws?, count))

@@ -374,7 +374,9 @@ impl ClientBuilder {
             outlet: self.delivery.outlet(),
         };
         let request = handshake.request().clone();
-        WebSocket::start(opened, request, agreed.response, agreed.subprotocol)
+        let (ws, reader) = WebSocket::new(opened, request, agreed.response, agreed.subprotocol);
+        reader.start(&ws.sender())?;
+        Ok(ws)
     }
 }
 

@@ -83,6 +83,10 @@ impl Delivery {
         })))
     }
 
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(crate) fn outlet(&self) -> Option<Box<dyn Outlet>> {
         self.0.as_ref().map(|make| make())
     }

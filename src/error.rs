@@ -268,6 +268,8 @@ pub enum Misuse {
     Response,
     /// A callback panicked; its connection was failed with 1011.
     Panic,
+    /// [`Upgrade::run`](crate::Upgrade::run) without a callback or a channel to run for.
+    NoDelivery,
     /// Text that is not UTF-8, given to a [`MessageWriter`](crate::MessageWriter) (RFC 6455 section 8.1).
     Utf8,
     /// A value of the configuration that cannot work, such as a queue of 0 messages.
@@ -282,6 +284,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
     Misuse::Response => "misuse.response", "a response that does not fit the request";
     Misuse::Panic => "misuse.panic", "a callback panicked";
+    Misuse::NoDelivery => "misuse.no_delivery", "neither a callback nor a channel for the messages";
     Misuse::Utf8 => "misuse.utf8", "text that is not UTF-8";
     Misuse::Config(what) => "misuse.config", "{what}";
 });

@@ -5,7 +5,7 @@ mod opening;
 use crate::close::{CloseCode, Closed};
 use crate::compression::{PreparedMessage, SendOptions};
 use crate::config::QueueConfig;
-use crate::connection::{Connection, Opened};
+use crate::connection::{Connection, Opened, Reader};
 use crate::error::{
     Error, Misuse, RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError,
 };
@@ -41,12 +41,13 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    pub(crate) fn start(
+    /// With its reader, which is yet to be started.
+    pub(crate) fn new(
         opened: Opened,
         request: http::Request<()>,
         response: http::Response<()>,
         subprotocol: Option<String>,
-    ) -> Result<Self, Error> {
+    ) -> (Self, Reader) {
         let (connection, reader) = Connection::new(opened);
         let handle = Arc::new(Handle {
             connection,
@@ -58,11 +59,11 @@ impl WebSocket {
         let sender = Sender {
             handle: Arc::clone(&handle),
         };
-        reader.start(sender.clone())?;
-        Ok(WebSocket {
+        let ws = WebSocket {
             sender,
             receiver: Receiver { handle },
-        })
+        };
+        (ws, reader)
     }
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {

@@ -94,15 +94,13 @@ impl Reader {
     }
 
     /// Begins to read. `sender` is for the outlet, if there is one.
-    pub(crate) fn start(mut self, sender: Sender) -> Result<(), Error> {
+    pub(crate) fn start(mut self, sender: &Sender) -> Result<(), Error> {
         let queue = Arc::clone(&self.connection.queue);
+        self.introduce(sender);
         let outlet = self.outlets.outlet.as_ref();
         let mut thread = thread::Builder::new().name("ws-read".into());
         if !outlet.is_some_and(|outlet| outlet.runs_application()) {
             thread = thread.stack_size(STACK);
-        }
-        if outlet.is_some() {
-            self.outlets.opened = Some(sender);
         }
         let direct = outlet.is_none() && self.connection.config.direct_read;
         // On the heap, or its stack would need one page more.
@@ -115,6 +113,19 @@ impl Reader {
         }
         thread.spawn(move || queue.serve(reader))?;
         Ok(())
+    }
+
+    /// Reads in this thread until the end, for an outlet.
+    pub(crate) fn run(mut self, sender: &Sender) {
+        let queue = Arc::clone(&self.connection.queue);
+        self.introduce(sender);
+        queue.serve(Box::new(self));
+    }
+
+    fn introduce(&mut self, sender: &Sender) {
+        if self.outlets.outlet.is_some() {
+            self.outlets.opened = Some(sender.clone());
+        }
     }
 
     /// Until both Close frames have gone, a consumer can go on, or the connection is lost or failed.

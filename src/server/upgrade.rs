@@ -4,7 +4,7 @@ use super::shared::Shared;
 use crate::close::CloseFrame;
 use crate::compression::Compression;
 use crate::config::{Config, deadline};
-use crate::connection::Opened;
+use crate::connection::{Opened, Reader};
 use crate::delivery::{Delivery, Event};
 use crate::error::{Error, Misuse, Timeout};
 use crate::handshake::{self, HandshakeError, ServerHandshake};
@@ -275,16 +275,7 @@ impl Upgrade {
     /// Until the response is with the operating system, at most
     /// [`Timeouts::open`](crate::Timeouts::open) after the client came.
     pub fn accept(self) -> Result<WebSocket, Error> {
-        let offered = self.subprotocols();
-        let common = self
-            .server
-            .subprotocols
-            .iter()
-            .find(|ours| offered.contains(&ours.as_str()));
-        let accept = Accept {
-            subprotocol: common.cloned(),
-            ..Accept::default()
-        };
+        let accept = self.accept_first();
         self.accept_with(accept)
     }
 
@@ -299,7 +290,75 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`accept`](Self::accept).
-    pub fn accept_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
+    pub fn accept_with(self, accept: Accept) -> Result<WebSocket, Error> {
+        let (ws, reader) = self.open(accept)?;
+        reader.start(&ws.sender())?;
+        Ok(ws)
+    }
+
+    /// Accepts as [`accept`](Self::accept) does, and reads in this thread until the connection has
+    /// ended: the callback of [`on_message`](Self::on_message), or the channel of
+    /// [`deliver_to`](Self::deliver_to), needs no thread beside that of the handler. What it returns
+    /// tells how it ended: [`closed`](WebSocket::closed), and the error of any receive call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misuse`] when there is neither callback nor channel, and those of
+    /// [`accept`](Self::accept): the connection was not opened.
+    ///
+    /// # Blocking
+    ///
+    /// Until the connection has ended, and TCP with it or a second later.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// server.serve_upgrades(|upgrade| {
+    ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
+    ///     match upgrade.and_then(|upgrade| upgrade.on_message(echo).run()) {
+    ///         Ok(ended) => println!("{:?}", ended.closed()),
+    ///         Err(error) => eprintln!("not opened: {error}"),
+    ///     }
+    /// })?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn run(self) -> Result<WebSocket, Error> {
+        let accept = self.accept_first();
+        self.run_with(accept)
+    }
+
+    /// The same with a subprotocol, headers or settings of this connection's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run) and [`accept_with`](Self::accept_with).
+    ///
+    /// # Blocking
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
+        if self.delivery.is_none() {
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
+            return Err(Misuse::NoDelivery.into());
+        }
+        let (ws, reader) = self.open(accept)?;
+        reader.run(&ws.sender());
+        Ok(ws)
+    }
+
+    /// With the first subprotocol of the server's that the client offers.
+    fn accept_first(&self) -> Accept {
+        let offered = self.subprotocols();
+        let ours = &self.server.subprotocols;
+        let common = ours.iter().find(|ours| offered.contains(&ours.as_str()));
+        Accept {
+            subprotocol: common.cloned(),
+            ..Accept::default()
+        }
+    }
+
+    fn open(mut self, accept: Accept) -> Result<(WebSocket, Reader), Error> {
         let mut config = accept.config.unwrap_or_else(|| self.server.config.clone());
         if let Some(compression) = self.compression {
             config.compression = compression;
@@ -341,14 +400,14 @@ impl Upgrade {
             outlet: self.delivery.outlet(),
         };
         let request = std::mem::take(&mut self.request);
-        let ws = WebSocket::start(opened, request, response, accept.subprotocol)?;
+        let (ws, reader) = WebSocket::new(opened, request, response, accept.subprotocol);
         self.server.enlist(&ws);
         if self.server.is_stopping() {
             // Perhaps `shutdown` came by before it was on the list.
             ws.connection()
                 .close_without_waiting(CloseFrame::going_away());
         }
-        Ok(ws)
+        Ok((ws, reader))
     }
 
     /// Answers with a status other than 101, and a body in plain text.
