@@ -284,7 +284,10 @@ impl Receiver {
         match queue.try_take() {
             Err(Empty::Now) => {
                 self.before_waiting();
-                queue.take(deadline)
+                match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    true => self.try_take(),
+                    false => queue.take(deadline),
+                }
             }
             result => result,
         }

@@ -68,6 +68,9 @@ impl Receiver {
         let result = match queue.try_take_many(max) {
             Err(Empty::Now) => {
                 self.before_waiting();
+                if timeout.is_zero() {
+                    queue.try_read();
+                }
                 // A timeout beyond what the clock can tell sets no bound.
                 queue.take_many(max, Instant::now().checked_add(timeout))
             }

@@ -143,14 +143,14 @@ pub(crate) fn client_builder(scheme: Scheme, port: u16) -> ClientBuilder {
 /// A client and a server's end, connected.
 pub(crate) fn pair_with(scheme: Scheme, client: Config, server: Config) -> (WebSocket, WebSocket) {
     let server = server_builder(scheme)
-        .config(server)
+        .config(as_asked(server))
         .bind("127.0.0.1:0")
         .unwrap();
     let port = server.local_addr().port();
     let mut incoming = server.incoming().unwrap();
     let accepted = spawn(move || incoming.next().unwrap().accept().unwrap());
     let client = client_builder(scheme, port)
-        .config(client)
+        .config(as_asked(client))
         .connect()
         .unwrap();
     (client, accepted.within(LATE, "accepting"))
@@ -158,6 +158,13 @@ pub(crate) fn pair_with(scheme: Scheme, client: Config, server: Config) -> (WebS
 
 pub(crate) fn pair(scheme: Scheme) -> (WebSocket, WebSocket) {
     pair_with(scheme, patient(Config::client()), patient(Config::server()))
+}
+
+/// With a reader thread from the begin, if the environment asks for it: direct reads are to change
+/// nothing.
+pub(crate) fn as_asked(mut config: Config) -> Config {
+    config.direct_read &= std::env::var_os("WSYNC_TEST_READER_THREAD").is_none();
+    config
 }
 
 /// With room for a loaded machine in its timeouts.

@@ -1,7 +1,7 @@
 //! A peer that does what it is told, right or wrong, over TCP or TLS.
 
 use super::delivery::Delivery;
-use super::{LATE, Scheme, client_builder, server_builder, spawn};
+use super::{LATE, Scheme, as_asked, client_builder, server_builder, spawn};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -105,10 +105,11 @@ pub(crate) fn open_with(
     config: Config,
     delivery: Delivery,
 ) -> (WebSocket, Peer) {
-    match ours {
-        Ours::Client => open_client(scheme, config, delivery),
-        Ours::Server => open_server(scheme, config, delivery),
-    }
+    let open = match ours {
+        Ours::Client => open_client,
+        Ours::Server => open_server,
+    };
+    open(scheme, as_asked(config), delivery)
 }
 
 fn open_client(scheme: Scheme, config: Config, delivery: Delivery) -> (WebSocket, Peer) {
