@@ -120,10 +120,13 @@ impl Assembler {
         Ok(())
     }
 
-    /// Judges a message that comes whole in one frame.
-    pub(super) fn judge_whole(&self, opcode: Data, header: &Header) -> Result<(), Error> {
-        self.judge_order(opcode)?;
-        self.judge_size(header.length)
+    /// The longest message that may come whole in one frame now; none while another is in progress.
+    pub(super) fn most_at_once(&self) -> Option<usize> {
+        let Limits { message, frame, .. } = self.limits;
+        match self.kind {
+            None => Some(frame.unwrap_or(message).min(message)),
+            Some(_) => None,
+        }
     }
 
     /// Takes unmasked payload of the current frame.

@@ -1,9 +1,9 @@
 //! The receive path: bytes in, events out (RFC 6455 section 6.2).
 
-use super::assembler::{self, Assembler};
+use super::assembler::Assembler;
 use super::compressed::{CompressedFrame, Inflate};
 use super::deflate::Inflater;
-use super::frame::{self, Control, Data, Header, MAX_CONTROL, OpCode};
+use super::frame::{self, Control, Header, MAX_CONTROL, OpCode};
 use super::{Piece, Role, mask};
 use crate::close::CloseFrame;
 use crate::config::Limits;
@@ -29,6 +29,10 @@ pub(crate) trait Sink {
     /// Returns whether another may follow now.
     fn push(&mut self, message: Message) -> bool;
 
+    /// How many messages it takes now at least, and how many bytes of them until another may not
+    /// follow.
+    fn room(&self) -> (usize, usize);
+
     /// The same for a piece of a message that is handed on while it arrives.
     fn push_piece(&mut self, piece: Piece) -> bool;
 }
@@ -49,7 +53,7 @@ pub(crate) enum Step {
 /// Decodes frames in any cuts and puts messages together.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    role: Role,
+    pub(super) role: Role,
     pub(super) state: State,
     pub(super) assembler: Assembler,
     /// The payload of a control frame that has not come whole.
@@ -231,19 +235,20 @@ impl Inbound {
             match &mut self.state {
                 State::Discard => return Ok((taken + rest.len(), Step::More)),
                 State::Header => {
+                    if let Some((n, wants_more)) = self.take_whole(rest, sink)? {
+                        taken += n;
+                        if !wants_more {
+                            return Ok((taken, Step::Full));
+                        }
+                        continue;
+                    }
                     let Some((header, length)) =
                         Header::parse(rest, self.role, self.inflate.is_some())?
                     else {
                         return Ok((taken, Step::More));
                     };
                     taken += length;
-                    let payload = rest.get_mut(length..).unwrap_or_default();
-                    if let Some((length, wants_more)) = self.begin(header, payload, now, sink)? {
-                        taken += length;
-                        if !wants_more {
-                            return Ok((taken, Step::Full));
-                        }
-                    }
+                    self.begin(header, now)?;
                 }
                 State::Payload { header, left } => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
@@ -273,33 +278,10 @@ impl Inbound {
         }
     }
 
-    /// Begins a frame. An unfragmented one whose payload is all there is a message at once: returns
-    /// its length then, and whether the sink wants more.
-    #[inline(always)]
-    fn begin(
-        &mut self,
-        header: Header,
-        rest: &mut [u8],
-        now: Instant,
-        sink: &mut impl Sink,
-    ) -> Result<Option<(usize, bool)>, Error> {
-        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
-        let more_came = rest.len() > length;
-        match (header.opcode, rest.get_mut(..length)) {
-            (OpCode::Data(opcode @ (Data::Text | Data::Binary)), Some(payload))
-                if header.fin && !header.compressed =>
-            {
-                self.assembler.judge_whole(opcode, &header)?;
-                let _ = mask::apply(payload, header.key);
-                let payload = copy_out(&mut self.block, payload, more_came);
-                let wants_more = match opcode {
-                    Data::Text => sink.push(Message::Text(assembler::text(payload)?)),
-                    _ => sink.push(Message::Binary(payload)),
-                };
-                return Ok(Some((length, wants_more)));
-            }
-            (OpCode::Data(opcode), _) => self.assembler.begin(opcode, &header, now)?,
-            (OpCode::Control(_), _) => self.control.clear(),
+    fn begin(&mut self, header: Header, now: Instant) -> Result<(), Error> {
+        match header.opcode {
+            OpCode::Data(opcode) => self.assembler.begin(opcode, &header, now)?,
+            OpCode::Control(_) => self.control.clear(),
         }
         self.state = match header.opcode {
             OpCode::Data(_) if self.assembler.is_compressed() => {
@@ -310,7 +292,7 @@ impl Inbound {
                 left: header.length,
             },
         };
-        Ok(None)
+        Ok(())
     }
 
     fn take(&mut self, header: &Header, payload: &[u8]) -> Result<(), Error> {

@@ -8,6 +8,18 @@ pub(super) fn apply(bytes: &mut [u8], key: u32) -> u32 {
         // From a server, that is: without a mask.
         return key;
     }
+    apply_whole(bytes, key);
+    // The bytes of the key turn to the left, whatever their order in a word.
+    let turn = 8 * (bytes.len() % 4) as u32;
+    u32::from_le(key).rotate_right(turn).to_le()
+}
+
+/// The same for a whole payload.
+#[inline(always)]
+pub(super) fn apply_whole(bytes: &mut [u8], key: u32) {
+    if key == 0 {
+        return;
+    }
     let word = u64::from(key) << 32 | u64::from(key);
     let mut words = bytes.chunks_exact_mut(8);
     for chunk in &mut words {
@@ -15,13 +27,10 @@ pub(super) fn apply(bytes: &mut [u8], key: u32) -> u32 {
             chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
         }
     }
-    let mut key = key.to_ne_bytes();
     let rest = words.into_remainder();
-    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes().iter().cycle()) {
         *byte ^= key;
     }
-    key.rotate_left(rest.len() % 4);
-    u32::from_ne_bytes(key)
 }
 
 #[cfg(test)]

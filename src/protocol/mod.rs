@@ -15,6 +15,7 @@ mod outbound;
 mod piece;
 mod pool;
 mod utf8;
+mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub(crate) struct Producer {
     batch_bytes: usize,
     /// Items in it that begin no message.
     batch_pieces: usize,
-    /// What may be added before the queue has to be looked at again: messages and bytes.
+    /// How far the batch may grow before the queue has to be looked at again: items and bytes.
     room: (usize, usize),
     /// The rest of a message in pieces is dropped, because there was no room.
     tearing: bool,
@@ -124,6 +124,10 @@ impl Producer {
                 Items::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
             }
         };
+        self.room = (
+            self.room.0.saturating_sub(items.len()),
+            self.room.1.saturating_sub(self.batch_bytes),
+        );
         let pieces = std::mem::take(&mut self.batch_pieces);
         self.queue.put.add(Weight {
             messages: (items.len() - pieces) as u64,
@@ -174,6 +178,7 @@ impl Producer {
     }
 
     /// Counts a message that [`take_front`](Self::take_front) gave as delivered.
+    #[inline]
     pub(crate) fn count_delivered(&mut self, length: usize) {
         self.queue.taken.add(Weight::message(length));
     }
@@ -250,7 +255,12 @@ impl Producer {
     /// Whether the queue and the batch together are below both bounds.
     #[inline]
     fn has_room(&mut self) -> bool {
-        (self.room.0 > 0 && self.room.1 > 0) || self.look_for_room()
+        self.is_within_room() || self.look_for_room()
+    }
+
+    #[inline]
+    fn is_within_room(&self) -> bool {
+        self.batch.len() < self.room.0 && self.batch_bytes < self.room.1
     }
 
     fn look_for_room(&mut self) -> bool {
@@ -259,13 +269,11 @@ impl Producer {
             // What comes behind a message that was dropped would hide the hole.
             Some(_) => (0, 0),
         };
-        let waiting = self.queue.items() + self.batch.len();
-        let waiting_bytes = self.queue.bytes() + self.batch_bytes;
         self.room = (
-            messages.saturating_sub(waiting),
-            bytes.saturating_sub(waiting_bytes),
+            messages.saturating_sub(self.queue.items()),
+            bytes.saturating_sub(self.queue.bytes()),
         );
-        self.room.0 > 0 && self.room.1 > 0
+        self.is_within_room()
     }
 
     /// Whether a message may be added, once the policy has done what it does about a full queue.
@@ -301,10 +309,6 @@ impl Producer {
 
     #[inline]
     fn add(&mut self, item: Item, length: usize) {
-        self.room = (
-            self.room.0.saturating_sub(1),
-            self.room.1.saturating_sub(length),
-        );
         self.batch_bytes += length;
         self.batch.push(item);
     }
@@ -325,6 +329,14 @@ impl Sink for Producer {
             self.add(Item::Message(message), length);
         }
         self.wants_more()
+    }
+
+    #[inline]
+    fn room(&self) -> (usize, usize) {
+        (
+            self.room.0.saturating_sub(self.batch.len()),
+            self.room.1.saturating_sub(self.batch_bytes),
+        )
     }
 
     fn push_piece(&mut self, mut piece: Piece) -> bool {

@@ -53,6 +53,10 @@ impl Sink for One {
         false
     }
 
+    fn room(&self) -> (usize, usize) {
+        (1, usize::MAX)
+    }
+
     fn push_piece(&mut self, piece: Piece) -> bool {
         unreachable!("{piece:?} was not asked for")
     }

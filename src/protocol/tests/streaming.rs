@@ -24,6 +24,13 @@ impl Sink for Taking {
         self.wants_more
     }
 
+    fn room(&self) -> (usize, usize) {
+        match self.wants_more {
+            true => (usize::MAX, usize::MAX),
+            false => (1, usize::MAX),
+        }
+    }
+
     fn push_piece(&mut self, piece: Piece) -> bool {
         self.came.push(Came::Piece(piece));
         self.wants_more
