@@ -5,6 +5,7 @@ use crate::connection::{End, Outlet, OutletEvent, Refused};
 use crate::error::{Error, Misuse};
 use crate::handle::Handle;
 use crate::message::Message;
+use crate::queue::{Item, Producer};
 use crate::sender::Sender;
 use crossbeam_channel::{Receiver, TrySendError, select};
 use std::fmt;
@@ -169,7 +170,7 @@ impl<F: Fn(&Sender, Message) + Send + Sync> Outlet for Callback<F> {
         true
     }
 
-    fn pull(&mut self, next: &mut dyn FnMut() -> Option<Message>) -> Result<(), Error> {
+    fn pull(&mut self, items: &mut Vec<Item>, producer: &mut Producer) -> Result<(), Error> {
         let Some(handle) = self.handle.upgrade() else {
             return Ok(());
         };
@@ -177,7 +178,7 @@ impl<F: Fn(&Sender, Message) + Send + Sync> Outlet for Callback<F> {
         let handle_all = || {
             // As long as somebody else holds the connection, too.
             while Arc::strong_count(&sender.handle) > 1 {
-                match next() {
+                match producer.take_next(items) {
                     Some(message) => (self.handler)(&sender, message),
                     None => return,
                 }

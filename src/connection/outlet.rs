@@ -8,7 +8,7 @@ use super::{Connection, End};
 use crate::close::CloseFrame;
 use crate::error::Error;
 use crate::message::Message;
-use crate::queue::Item;
+use crate::queue::{Item, Producer};
 use crate::sender::Sender;
 use crossbeam_channel::Receiver;
 use std::cell::Cell;
@@ -19,8 +19,9 @@ pub(crate) trait Outlet: Send {
     /// Whether code of the application runs in it, which may need any stack.
     fn runs_application(&self) -> bool;
 
-    /// Takes all messages that `next` gives, if there is always room. An error fails the connection.
-    fn pull(&mut self, _next: &mut dyn FnMut() -> Option<Message>) -> Result<(), Error> {
+    /// Takes all messages of [`Producer::take_front`], if there is always room, by
+    /// [`Producer::take_next`]. An error fails the connection.
+    fn pull(&mut self, _items: &mut Vec<Item>, _producer: &mut Producer) -> Result<(), Error> {
         Ok(())
     }
 
@@ -171,13 +172,7 @@ impl Reader {
         let Some(outlet) = &mut self.outlets.outlet else {
             return Ok(());
         };
-        let result = outlet.pull(&mut || match items.pop() {
-            Some(Item::Message(message)) => {
-                self.producer.count_delivered(message.len());
-                Some(message)
-            }
-            _ => None,
-        });
+        let result = outlet.pull(items, &mut self.producer);
         if result.is_err() {
             self.outlets.outlet = None;
         }

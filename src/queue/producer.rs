@@ -149,6 +149,16 @@ impl Producer {
         std::mem::take(&mut front.items)
     }
 
+    /// The next of those messages. It counts as delivered from now on.
+    #[inline]
+    pub(crate) fn take_next(&mut self, items: &mut Vec<Item>) -> Option<Message> {
+        let Some(Item::Message(message)) = items.pop() else {
+            return None;
+        };
+        self.count_delivered(message.len());
+        Some(message)
+    }
+
     /// Puts back what is left of what [`take_front`](Self::take_front) gave.
     pub(crate) fn put_back(&mut self, mut items: Vec<Item>) {
         let mut front = self.queue.lock();
