@@ -2,10 +2,20 @@
 
 use super::deflate::{Inflater, TAIL};
 use super::frame::Header;
-use super::inbound::{Inbound, State, copy_out};
+use super::inbound::{Inbound, State};
 use super::{Sink, Step, mask};
 use crate::error::{Error, ProtocolError};
+use bytes::{Bytes, BytesMut};
 use std::time::Instant;
+
+/// The least allocation that small payloads share.
+const BLOCK: usize = 8 << 10;
+
+/// How many payloads share one, at least.
+const SHARE: usize = 8;
+
+/// The largest payload that shares an allocation.
+const SMALL: usize = 2 << 10;
 
 /// How compressed messages are read.
 #[derive(Debug)]
@@ -16,6 +26,8 @@ pub(super) struct Inflate {
     pub(super) inflater: Option<Inflater>,
     /// It may have more of what it was given.
     pub(super) pending: bool,
+    /// Where small payloads that came together are copied to. It is not kept for the next read.
+    block: BytesMut,
 }
 
 impl Inflate {
@@ -24,6 +36,14 @@ impl Inflate {
             takeover,
             inflater: None,
             pending: false,
+            block: BytesMut::new(),
+        }
+    }
+
+    /// All that was read is taken.
+    pub(super) fn end_read(&mut self) {
+        if self.block.capacity() > 0 {
+            self.block = BytesMut::new();
         }
     }
 }
@@ -118,7 +138,7 @@ impl Inbound {
             self.assembler.receive_inflated(rest)?;
             true
         } else if self.assembler.comes_at_once(rest.len()) {
-            let payload = copy_out(&mut self.block, rest, came > taken);
+            let payload = copy_out(&mut inflate.block, rest, came > taken);
             self.assembler.finish_inflated(payload, sink)?
         } else {
             self.assembler.receive_inflated(rest)?;
@@ -130,4 +150,18 @@ impl Inbound {
         self.state = State::Header;
         Ok((taken, (!wants_more).then_some(Step::Full)))
     }
+}
+
+/// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
+/// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
+fn copy_out(block: &mut BytesMut, payload: &[u8], more_came: bool) -> Bytes {
+    let begun = block.capacity() > 0;
+    if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
+        return Bytes::copy_from_slice(payload);
+    }
+    if block.capacity() < payload.len() {
+        *block = BytesMut::with_capacity(BLOCK.max(payload.len() * SHARE));
+    }
+    block.extend_from_slice(payload);
+    block.split().freeze()
 }

@@ -9,20 +9,11 @@ use crate::close::CloseFrame;
 use crate::config::Limits;
 use crate::error::Error;
 use crate::message::Message;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::time::{Duration, Instant};
 
 /// A rest of a payload of so many bytes is worth a read of its own.
 pub(crate) const LARGE: usize = 16 << 10;
-
-/// The least allocation that small payloads share.
-const BLOCK: usize = 8 << 10;
-
-/// How many payloads share one, at least.
-const SHARE: usize = 8;
-
-/// The largest payload that shares an allocation.
-const SMALL: usize = 2 << 10;
 
 /// Takes complete messages.
 pub(crate) trait Sink {
@@ -32,6 +23,9 @@ pub(crate) trait Sink {
     /// How many messages it takes now at least, and how many bytes of them until another may not
     /// follow.
     fn room(&self) -> (usize, usize);
+
+    /// The same as [`push`](Self::push) for messages that there is [`room`](Self::room) for.
+    fn push_all(&mut self, messages: impl Iterator<Item = Message>) -> bool;
 
     /// The same for a piece of a message that is handed on while it arrives.
     fn push_piece(&mut self, piece: Piece) -> bool;
@@ -60,8 +54,6 @@ pub(crate) struct Inbound {
     control: Vec<u8>,
     /// `None`: no compression was agreed on.
     pub(super) inflate: Option<Inflate>,
-    /// Where small payloads that came together are copied to. It is not kept for the next read.
-    pub(super) block: BytesMut,
 }
 
 #[derive(Debug)]
@@ -85,7 +77,6 @@ impl Inbound {
             assembler: Assembler::new(limits, stream_above),
             control: Vec::new(),
             inflate: None,
-            block: BytesMut::new(),
         }
     }
 
@@ -109,8 +100,8 @@ impl Inbound {
         let result = self.advance(input, now, sink);
         match &result {
             Ok((_, Step::More)) => {
-                if self.block.capacity() > 0 {
-                    self.block = BytesMut::new();
+                if let Some(inflate) = &mut self.inflate {
+                    inflate.end_read();
                 }
                 self.assembler.hand_on(now, sink);
             }
@@ -315,19 +306,4 @@ impl Inbound {
             OpCode::Control(_) => Step::Pong(Bytes::copy_from_slice(&self.control)),
         })
     }
-}
-
-/// A payload of its own, so that a kept message does not hold a read buffer. Small ones that
-/// came together share an allocation: [`BLOCK`] bytes, or [`SHARE`] times the payload.
-#[inline(always)]
-pub(super) fn copy_out(block: &mut BytesMut, payload: &[u8], more_came: bool) -> Bytes {
-    let begun = block.capacity() > 0;
-    if payload.len() > SMALL || payload.is_empty() || !(more_came || begun) {
-        return Bytes::copy_from_slice(payload);
-    }
-    if block.capacity() < payload.len() {
-        *block = BytesMut::with_capacity(BLOCK.max(payload.len() * SHARE));
-    }
-    block.extend_from_slice(payload);
-    block.split().freeze()
 }

@@ -20,15 +20,21 @@ pub(super) fn apply_whole(bytes: &mut [u8], key: u32) {
     if key == 0 {
         return;
     }
-    let word = u64::from(key) << 32 | u64::from(key);
-    let mut words = bytes.chunks_exact_mut(8);
+    let half = u64::from(key) << 32 | u64::from(key);
+    let word = u128::from(half) << 64 | u128::from(half);
+    let mut words = bytes.chunks_exact_mut(16);
     for chunk in &mut words {
-        if let Ok(eight) = <[u8; 8]>::try_from(&*chunk) {
-            chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
+        if let Ok(bytes) = <[u8; 16]>::try_from(&*chunk) {
+            chunk.copy_from_slice(&(u128::from_ne_bytes(bytes) ^ word).to_ne_bytes());
         }
     }
-    let rest = words.into_remainder();
-    for (byte, key) in rest.iter_mut().zip(key.to_ne_bytes().iter().cycle()) {
+    let mut keys = words.into_remainder().chunks_exact_mut(4);
+    for chunk in &mut keys {
+        if let Ok(bytes) = <[u8; 4]>::try_from(&*chunk) {
+            chunk.copy_from_slice(&(u32::from_ne_bytes(bytes) ^ key).to_ne_bytes());
+        }
+    }
+    for (byte, key) in keys.into_remainder().iter_mut().zip(key.to_ne_bytes()) {
         *byte ^= key;
     }
 }

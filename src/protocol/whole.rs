@@ -8,7 +8,7 @@ use super::inbound::Inbound;
 use super::{Role, Sink, mask};
 use crate::error::Error;
 use crate::message::Message;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The most bytes of frames that share an allocation.
 const BLOCK: usize = 8 << 10;
@@ -16,46 +16,54 @@ const BLOCK: usize = 8 << 10;
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 
-/// Where the payload of a frame is.
+/// A frame that is a message of its own.
 #[derive(Debug, Clone, Copy)]
 struct Frame {
     text: bool,
     key: u32,
-    start: usize,
-    end: usize,
+    /// The length of the header.
+    header: usize,
+    /// The length of the payload.
+    length: usize,
 }
 
 impl Frame {
-    /// The frame that begins at `at`, if it is a message that came whole and is not longer than
-    /// `most`. Any other, the wrong ones among them, is for those who judge it.
+    /// The one at the front of `input`, if all of it is there. The wrong ones are for those who judge.
     #[inline(always)]
-    fn find(input: &[u8], at: usize, role: Role, most: usize) -> Option<Frame> {
-        let rest = input.get(at..)?;
-        let [first @ (TEXT | BINARY), second, ..] = *rest else {
+    fn find(input: &[u8], role: Role) -> Option<Frame> {
+        let [first @ (TEXT | BINARY), second, ..] = *input else {
             return None;
         };
         let mask = if role == Role::Server { 0x80 } else { 0 };
         let (key, header, length) = match (second ^ mask, role) {
             (length @ ..126, Role::Client) => (0, 2, usize::from(length)),
             (length @ ..126, Role::Server) => {
-                let key = *rest.get(2..)?.first_chunk()?;
+                let key = *input.get(2..)?.first_chunk()?;
                 (u32::from_ne_bytes(key), 6, usize::from(length))
             }
-            (126 | 127, _) => {
-                let (header, n) = Header::parse(rest, role, false).ok()??;
-                (header.key, n, usize::try_from(header.length).ok()?)
-            }
+            (126 | 127, _) => Frame::find_long(input, role)?,
             _ => return None,
         };
-        if length > most || length > rest.len() - header {
+        if length > input.len() - header {
             return None;
         }
         Some(Frame {
             text: first == TEXT,
             key,
-            start: at + header,
-            end: at + header + length,
+            header,
+            length,
         })
+    }
+
+    /// The key and the lengths of one that is too long for the second byte.
+    #[inline(never)] // The way of the short ones is shorter without it.
+    fn find_long(input: &[u8], role: Role) -> Option<(u32, usize, usize)> {
+        let (header, n) = Header::parse(input, role, false).ok()??;
+        Some((header.key, n, usize::try_from(header.length).ok()?))
+    }
+
+    fn end(&self) -> usize {
+        self.header + self.length
     }
 }
 
@@ -71,37 +79,55 @@ impl Inbound {
         let (role, Some(most)) = (self.role, self.assembler.most_at_once()) else {
             return Ok(None);
         };
-        let Some(only) = Frame::find(input, 0, role, most) else {
+        let Some(first) = Frame::find(input, role).filter(|frame| frame.length <= most) else {
             return Ok(None);
         };
-        mask::apply_whole(&mut input[only.start..only.end], only.key);
+        let payload = first.header..first.end();
+        mask::apply_whole(&mut input[payload.clone()], first.key);
         let (messages, bytes) = sink.room();
-        let (mut end, mut count) = (only.end, 1);
-        while count < messages && end < bytes {
-            match Frame::find(input, end, role, most) {
-                Some(frame) if frame.end <= BLOCK => {
-                    mask::apply_whole(&mut input[frame.start..frame.end], frame.key);
-                    (end, count) = (frame.end, count + 1);
-                }
-                _ => break,
-            }
-        }
-        if count == 1 {
-            let payload = Bytes::copy_from_slice(&input[only.start..only.end]);
-            return Ok(Some((end, sink.push(message(only.text, payload)?))));
+        let shared = input.len().min(BLOCK).min(bytes);
+        let end = match input.get_mut(payload.end..shared) {
+            Some(more) => payload.end + unmask(more, role, most, messages.saturating_sub(1)),
+            None => payload.end,
+        };
+        if end == payload.end {
+            let payload = Bytes::copy_from_slice(&input[payload]);
+            return Ok(Some((end, sink.push(message(first.text, payload)?))));
         }
         // A kept message must not hold the read buffer. The headers come along: to copy each payload
         // alone would cost more.
-        let input = &input[..end];
-        let block = Bytes::copy_from_slice(input);
-        let (mut at, mut wants_more) = (0, true);
-        while let Some(frame) = Frame::find(input, at, role, most) {
-            let payload = block.slice(frame.start..frame.end);
-            wants_more = sink.push(message(frame.text, payload)?);
-            at = frame.end;
+        let mut block = Bytes::copy_from_slice(&input[..end]);
+        let mut failure = None;
+        let wants_more = sink.push_all(std::iter::from_fn(|| {
+            let frame = Frame::find(&block, role)?;
+            block.advance(frame.header);
+            message(frame.text, block.split_to(frame.length))
+                .map_err(|error| failure = Some(error))
+                .ok()
+        }));
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Some((end, wants_more))),
         }
-        Ok(Some((end, wants_more)))
     }
+}
+
+/// Unmasks the whole messages at the front of `input`, so many at most, and says how many bytes
+/// they have.
+#[inline(never)] // So the loop has the registers for itself.
+fn unmask(input: &mut [u8], role: Role, most: usize, messages: usize) -> usize {
+    let mut end = 0;
+    for _ in 0..messages {
+        let rest = &mut input[end..];
+        match Frame::find(rest, role) {
+            Some(frame) if frame.length <= most => {
+                mask::apply_whole(&mut rest[frame.header..frame.end()], frame.key);
+                end += frame.end();
+            }
+            _ => break,
+        }
+    }
+    end
 }
 
 #[inline(always)]

@@ -349,6 +349,15 @@ impl Sink for Producer {
         )
     }
 
+    #[inline(always)]
+    fn push_all(&mut self, messages: impl Iterator<Item = Message>) -> bool {
+        for message in messages {
+            let length = message.len();
+            self.add(Item::Message(message), length);
+        }
+        self.wants_more()
+    }
+
     fn push_piece(&mut self, mut piece: Piece) -> bool {
         if piece.first {
             self.tearing = false;

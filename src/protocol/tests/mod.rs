@@ -57,6 +57,10 @@ impl Sink for One {
         (1, usize::MAX)
     }
 
+    fn push_all(&mut self, messages: impl Iterator<Item = Message>) -> bool {
+        messages.fold(true, |_, message| self.push(message))
+    }
+
     fn push_piece(&mut self, piece: Piece) -> bool {
         unreachable!("{piece:?} was not asked for")
     }

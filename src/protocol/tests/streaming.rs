@@ -31,6 +31,10 @@ impl Sink for Taking {
         }
     }
 
+    fn push_all(&mut self, messages: impl Iterator<Item = Message>) -> bool {
+        messages.fold(true, |_, message| self.push(message))
+    }
+
     fn push_piece(&mut self, piece: Piece) -> bool {
         self.came.push(Came::Piece(piece));
         self.wants_more
