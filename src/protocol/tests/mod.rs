@@ -15,6 +15,7 @@ mod refusals;
 mod streaming;
 mod streams;
 mod transcripts;
+mod whole;
 
 use super::{Fragment, Frames, Inbound, LARGE, Outbound, Piece, Role, Sink, Step};
 use crate::close::CloseFrame;
@@ -280,6 +281,12 @@ fn in_every_cut(role: Role, limits: &Limits, bytes: &[u8], expected: &Outcome) {
             );
         };
         check(decode(role, limits, cut(bytes, cuts)));
+        check(whole::decode_together(
+            role,
+            limits,
+            (3, 1000),
+            cut(bytes, cuts),
+        ));
         if bytes.len() >= LARGE {
             check(decode_directly(role, limits, cut(bytes, cuts)));
         }
