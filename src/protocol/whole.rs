@@ -3,7 +3,6 @@
 //! They need no state, so those that came together are taken together.
 
 use super::assembler;
-use super::frame::Header;
 use super::inbound::Inbound;
 use super::{Role, Sink, mask};
 use crate::error::Error;
@@ -35,31 +34,26 @@ impl Frame {
             return None;
         };
         let mask = if role == Role::Server { 0x80 } else { 0 };
-        let (key, header, length) = match (second ^ mask, role) {
-            (length @ ..126, Role::Client) => (0, 2, usize::from(length)),
-            (length @ ..126, Role::Server) => {
-                let key = *input.get(2..)?.first_chunk()?;
-                (u32::from_ne_bytes(key), 6, usize::from(length))
-            }
-            (126 | 127, _) => Frame::find_long(input, role)?,
+        let (at, length) = match second ^ mask {
+            length @ ..126 => (2, usize::from(length)),
+            126 => (4, at_least(126, u16::from_be_bytes(chunk(input, 2)?))?),
+            127 => (10, at_least(1 << 16, u64::from_be_bytes(chunk(input, 2)?))?),
             _ => return None,
         };
-        if length > input.len() - header {
+        let header = if role == Role::Server { at + 4 } else { at };
+        if length > input.len().checked_sub(header)? {
             return None;
         }
+        let key = match role {
+            Role::Server => u32::from_ne_bytes(chunk(input, at)?),
+            Role::Client => 0,
+        };
         Some(Frame {
             text: first == TEXT,
             key,
             header,
             length,
         })
-    }
-
-    /// The key and the lengths of one that is too long for the second byte.
-    #[inline(never)] // The way of the short ones is shorter without it.
-    fn find_long(input: &[u8], role: Role) -> Option<(u32, usize, usize)> {
-        let (header, n) = Header::parse(input, role, false).ok()??;
-        Some((header.key, n, usize::try_from(header.length).ok()?))
     }
 
     fn end(&self) -> usize {
@@ -110,6 +104,17 @@ impl Inbound {
             None => Ok(Some((end, wants_more))),
         }
     }
+}
+
+/// A length, unless a shorter form would do for it (RFC 6455 section 5.2).
+fn at_least(least: u64, length: impl Into<u64>) -> Option<usize> {
+    let length = length.into();
+    usize::try_from(length).ok().filter(|_| length >= least)
+}
+
+#[inline(always)]
+fn chunk<const N: usize>(input: &[u8], at: usize) -> Option<[u8; N]> {
+    input.get(at..)?.first_chunk().copied()
 }
 
 /// Unmasks the whole messages at the front of `input`, so many at most, and says how many bytes
