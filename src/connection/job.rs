@@ -121,6 +121,9 @@ fn write_frames(
     frames: &Frames,
     written: &mut usize,
 ) -> Result<Progress, Error> {
+    if let Some(bytes) = frames.as_one() {
+        return write(transport, bytes, written);
+    }
     while *written < frames.len() {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;

@@ -127,7 +127,25 @@ impl Connection {
 
     /// Waits until a frame may be appended: the outbox has room, and for data no other message has the
     /// turn.
+    #[inline]
     pub(super) fn wait_for_turn<'a>(
+        &'a self,
+        path: Path<'a>,
+        data: bool,
+        deadline: &mut Deadline,
+    ) -> Result<Path<'a>, Failed> {
+        match !path.refuses() && self.has_turn(&path, data) {
+            true => Ok(path),
+            false => self.wait_long_for_turn(path, data, deadline),
+        }
+    }
+
+    fn has_turn(&self, path: &SendPath, data: bool) -> bool {
+        !(data && path.turn_taken) && (!path.writing || !self.is_full(path))
+    }
+
+    #[cold]
+    fn wait_long_for_turn<'a>(
         &'a self,
         mut path: Path<'a>,
         data: bool,
@@ -137,9 +155,7 @@ impl Connection {
             if let Some(error) = path.refusal() {
                 return Err(Failed { error, torn: false });
             }
-            let blocked = data && path.turn_taken;
-            let full = self.is_full(&path);
-            if !blocked && (!path.writing || !full) {
+            if self.has_turn(&path, data) {
                 return Ok(path);
             }
             if !path.writing && path.has_pending(self.tls.as_ref()) {
@@ -182,6 +198,7 @@ impl Connection {
     }
 
     /// Appends a frame, and becomes the writer if there is none and there is reason to write.
+    #[inline]
     pub(super) fn append<'a>(
         &'a self,
         mut path: Path<'a>,
@@ -196,34 +213,37 @@ impl Connection {
         let before = (path.outbound.len(), path.outbound.messages());
         let compressed = path.compressed;
         append(&mut path);
-        let own = Own {
-            length: path.outbound.len() - before.0,
-            messages: path.outbound.messages() - before.1,
-            context: (path.compressed > compressed).then_some(path.compressed),
-        };
-        let full = self.is_full(&path);
-        let later = flush == Flush::Later || self.is_inside();
-        if path.writing || (!full && (later || self.defer(own.length))) {
+        let length = path.outbound.len() - before.0;
+        if path.writing || (!self.is_full(&path) && self.may_stay(flush, length)) {
             return Ok(path);
         }
         let own = match flush {
-            Flush::Now => own,
+            Flush::Now => Own {
+                length,
+                messages: path.outbound.messages() - before.1,
+                context: (path.compressed > compressed).then_some(path.compressed),
+            },
             Flush::Later => Own::default(),
         };
         self.write(path, own, Patience::Until(deadline.get()))
+    }
+
+    /// Whether what was just appended may stay in the outbox.
+    fn may_stay(&self, flush: Flush, length: usize) -> bool {
+        flush == Flush::Later || self.is_inside() || self.defer(length)
     }
 
     /// In a callback, waiting for the peer to read would be to stop reading: there is room for what a
     /// queue would hold. Nobody waits there for what the kernel did not take, so that counts too.
     fn is_full(&self, path: &SendPath) -> bool {
         let limit = self.config.limits.outbox;
-        match self.is_inside() {
-            true => {
-                let waiting = path.outbound.len() + path.job.left();
-                waiting >= limit.saturating_add(self.config.queue.bytes)
+        let waiting = path.outbound.len() + path.job.left();
+        // Mostly there is room wherever this is asked.
+        waiting >= limit
+            && match self.is_inside() {
+                true => waiting >= limit.saturating_add(self.config.queue.bytes),
+                false => path.outbound.len() >= limit,
             }
-            false => path.outbound.len() >= limit,
-        }
     }
 
     /// Whether a send may leave its bytes in the outbox: when a read has just brought several
@@ -432,6 +452,10 @@ impl Connection {
 }
 
 impl SendPath {
+    fn refuses(&self) -> bool {
+        self.dead.is_some() || !self.outbound.is_open()
+    }
+
     /// Why nothing may be sent, if so.
     pub(super) fn refusal(&self) -> Option<Error> {
         if let Some(error) = &self.dead {

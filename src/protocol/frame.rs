@@ -12,6 +12,9 @@ pub(super) use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 pub(crate) const MAX_CONTROL: usize = 125;
 
+/// The longest header: 2 bytes, 8 of a length, 4 of a masking key.
+const MAX_HEADER: usize = 14;
+
 const RESERVED: u8 = 0x70;
 const RSV1: u8 = 0x40;
 
@@ -137,27 +140,37 @@ impl Start {
 /// Appends a frame. A client's is masked with a fresh key (section 5.3).
 #[inline]
 pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]) {
-    let key = (role == Role::Client).then(rand::random::<[u8; 4]>);
+    // One number, not four bytes: each of those would take a number of its own.
+    let key = (role == Role::Client).then(rand::random::<u32>);
+    out.reserve(MAX_HEADER + payload.len());
     append_header(out, start, key, payload.len());
-    let start = out.len();
-    out.extend_from_slice(payload);
-    if let Some(key) = key {
-        let _ = mask::apply(&mut out[start..], u32::from_ne_bytes(key));
+    match key {
+        Some(key) => mask::append(out, payload, key),
+        None => out.extend_from_slice(payload),
     }
 }
 
-/// Appends a header for a payload of `length` bytes.
+/// Appends a header for a payload of `length` bytes. The key is as it lies in memory.
 #[inline]
-pub(super) fn append_header(out: &mut Vec<u8>, start: Start, mask: Option<[u8; 4]>, length: usize) {
-    let header = FrameHeader {
-        is_final: start.fin,
-        rsv1: start.compressed,
-        opcode: start.opcode,
-        mask,
-        ..FrameHeader::default()
-    };
-    // Writing to a Vec cannot fail.
-    let _ = header.format(length as u64, out);
+pub(super) fn append_header(out: &mut Vec<u8>, start: Start, key: Option<u32>, length: usize) {
+    let first = u8::from(start.opcode)
+        | if start.fin { 0x80 } else { 0 }
+        | if start.compressed { RSV1 } else { 0 };
+    let mask = if key.is_some() { 0x80 } else { 0 };
+    match length {
+        0..=125 => out.extend_from_slice(&[first, mask | length as u8]),
+        126..=0xffff => {
+            let [high, low] = (length as u16).to_be_bytes();
+            out.extend_from_slice(&[first, mask | 126, high, low]);
+        }
+        _ => {
+            out.extend_from_slice(&[first, mask | 127]);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    if let Some(key) = key {
+        out.extend_from_slice(&key.to_ne_bytes());
+    }
 }
 
 /// Appends a Close frame; without a body for [`CloseCode::NO_STATUS`].

@@ -8,28 +8,27 @@ pub(crate) struct Frames {
     bytes: Vec<u8>,
     /// Payloads that are kept apart, each with its place in `bytes`.
     apart: Vec<(usize, Bytes)>,
-    length: usize,
+    /// Of the payloads in `apart` together.
+    apart_length: usize,
 }
 
 impl Frames {
     pub(crate) fn len(&self) -> usize {
-        self.length
+        self.bytes.len() + self.apart_length
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.length == 0
+        self.len() == 0
     }
 
-    /// Lets `append` put bytes at the end.
-    pub(super) fn put(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.bytes.len();
-        append(&mut self.bytes);
-        self.length += self.bytes.len() - before;
+    /// To put bytes at the end.
+    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
     }
 
     /// Puts a payload at the end without copying it.
     pub(super) fn put_apart(&mut self, payload: Bytes) {
-        self.length += payload.len();
+        self.apart_length += payload.len();
         self.apart.push((self.bytes.len(), payload));
     }
 
@@ -45,7 +44,12 @@ impl Frames {
             .drain(..)
             .map(|(at, payload)| (at + offset, payload));
         self.apart.extend(moved);
-        self.length += std::mem::take(&mut other.length);
+        self.apart_length += std::mem::take(&mut other.apart_length);
+    }
+
+    /// All of it, if nothing is kept apart.
+    pub(crate) fn as_one(&self) -> Option<&[u8]> {
+        self.apart.is_empty().then_some(&*self.bytes)
     }
 
     /// The pieces from the offset `from` on.
@@ -68,18 +72,15 @@ impl Frames {
 
     /// Drops everything from the offset `length` on.
     pub(crate) fn truncate(&mut self, length: usize) {
-        while self.length > length {
+        while self.len() > length {
             let last = self.apart.last().map_or(0, |(at, _)| *at);
             if self.bytes.len() > last {
-                let surplus = (self.length - length).min(self.bytes.len() - last);
+                let surplus = (self.len() - length).min(self.bytes.len() - last);
                 self.bytes.truncate(self.bytes.len() - surplus);
-                self.length -= surplus;
-            } else if let Some((at, payload)) = self.apart.pop() {
-                self.length -= payload.len();
-                if self.length < length {
-                    let kept = payload.slice(..length - self.length);
-                    self.length = length;
-                    self.apart.push((at, kept));
+            } else if let Some((_, payload)) = self.apart.pop() {
+                self.apart_length -= payload.len();
+                if self.len() < length {
+                    self.put_apart(payload.slice(..length - self.len()));
                 }
             }
         }
@@ -88,7 +89,7 @@ impl Frames {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.apart.clear();
-        self.length = 0;
+        self.apart_length = 0;
     }
 
     /// Gives memory back that a large message needed, if nothing is in it.
@@ -96,7 +97,7 @@ impl Frames {
         if self.is_empty() && self.bytes.capacity() > keep {
             self.bytes = Vec::new();
         }
-        if self.apart.is_empty() {
+        if self.apart.is_empty() && self.apart.capacity() > 0 {
             self.apart = Vec::new();
         }
     }
@@ -114,7 +115,7 @@ mod tests {
         for (apart, bytes) in parts {
             match apart {
                 true => frames.put_apart(Bytes::from(bytes.clone())),
-                false => frames.put(|out| out.extend_from_slice(bytes)),
+                false => frames.tail().extend_from_slice(bytes),
             }
         }
         let flat = parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect();

@@ -39,6 +39,23 @@ pub(super) fn apply_whole(bytes: &mut [u8], key: u32) {
     }
 }
 
+/// Appends a payload with the masking key applied.
+#[inline]
+pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: u32) {
+    let start = out.len();
+    out.extend_from_slice(payload);
+    let word = u64::from(key) << 32 | u64::from(key);
+    let mut words = out[start..].chunks_exact_mut(8);
+    for chunk in &mut words {
+        if let Ok(eight) = <[u8; 8]>::try_from(&*chunk) {
+            chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
+        }
+    }
+    for (byte, key) in words.into_remainder().iter_mut().zip(word.to_ne_bytes()) {
+        *byte ^= key;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -55,7 +72,10 @@ mod tests {
             let (head, tail) = masked.split_at_mut(cut.min(bytes.len()));
             let turned = super::apply(head, u32::from_ne_bytes(key));
             let _ = super::apply(tail, turned);
-            prop_assert_eq!(masked, expected);
+            prop_assert_eq!(&masked, &expected);
+            let mut appended = vec![0; cut];
+            super::append(&mut appended, &bytes, u32::from_ne_bytes(key));
+            prop_assert_eq!(&appended[cut..], expected);
         }
     }
 }

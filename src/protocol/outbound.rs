@@ -48,12 +48,12 @@ impl Fragment {
     }
 
     fn start(&self) -> Start {
+        let data = match self.first {
+            true => begin(self.kind),
+            false => Data::Continue,
+        };
         Start {
-            opcode: OpCode::Data(match (self.first, self.kind) {
-                (false, _) => Data::Continue,
-                (true, MessageKind::Text) => Data::Text,
-                (true, MessageKind::Binary) => Data::Binary,
-            }),
+            opcode: OpCode::Data(data),
             fin: self.last,
             compressed: self.first && self.compressed,
         }
@@ -103,23 +103,21 @@ impl Outbound {
 
     /// Appends a message in one frame.
     pub(crate) fn message(&mut self, message: &Message) {
-        self.fragment(&Fragment::whole(message.kind(), false, message.to_bytes()));
+        let start = Start {
+            opcode: OpCode::Data(begin(message.kind())),
+            fin: true,
+            compressed: false,
+        };
+        self.messages += 1;
+        self.data(start, message.as_bytes(), || message.to_bytes());
     }
 
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
     /// frames may go.
     pub(crate) fn fragment(&mut self, fragment: &Fragment) {
-        let (start, payload) = (fragment.start(), &fragment.payload);
+        let payload = &fragment.payload;
         self.messages += usize::from(fragment.last);
-        if self.role == Role::Server && payload.len() >= APART {
-            self.frames
-                .put(|out| frame::append_header(out, start, None, payload.len()));
-            self.frames.put_apart(payload.clone());
-        } else {
-            let role = self.role;
-            self.frames
-                .put(|out| frame::append(out, role, start, payload));
-        }
+        self.data(fragment.start(), payload, || payload.clone());
     }
 
     /// Appends a ping.
@@ -150,9 +148,7 @@ impl Outbound {
             return;
         }
         self.settle_pong();
-        let role = self.role;
-        self.frames
-            .put(|out| frame::append_close(out, role, &frame));
+        frame::append_close(self.frames.tail(), self.role, &frame);
         self.closed.sent = Some(frame);
         self.closed.initiator.get_or_insert(Initiator::Local);
         self.deadline = timeout.and_then(|timeout| now.checked_add(timeout));
@@ -192,9 +188,31 @@ impl Outbound {
         }
     }
 
+    /// `shared` is asked for the payload if it is not copied.
+    #[inline]
+    fn data(&mut self, start: Start, payload: &[u8], shared: impl FnOnce() -> Bytes) {
+        if self.role == Role::Server && payload.len() >= APART {
+            frame::append_header(self.frames.tail(), start, None, payload.len());
+            self.frames.put_apart(shared());
+        } else {
+            frame::append(self.frames.tail(), self.role, start, payload);
+        }
+    }
+
     fn control(&mut self, opcode: Control, payload: &[u8]) {
-        let (role, start) = (self.role, Start::control(opcode));
-        self.frames
-            .put(|out| frame::append(out, role, start, payload));
+        frame::append(
+            self.frames.tail(),
+            self.role,
+            Start::control(opcode),
+            payload,
+        );
+    }
+}
+
+/// How a message of this kind begins.
+fn begin(kind: MessageKind) -> Data {
+    match kind {
+        MessageKind::Text => Data::Text,
+        MessageKind::Binary => Data::Binary,
     }
 }
