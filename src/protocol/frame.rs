@@ -15,6 +15,7 @@ pub(crate) const MAX_CONTROL: usize = 125;
 /// The longest header: 2 bytes, 8 of a length, 4 of a masking key.
 const MAX_HEADER: usize = 14;
 
+const FIN: u8 = 0x80;
 const RESERVED: u8 = 0x70;
 const RSV1: u8 = 0x40;
 
@@ -118,31 +119,38 @@ fn judge_length(form: u8, length: u64) -> Result<(), ProtocolError> {
     }
 }
 
-/// How a frame begins.
+/// How a frame begins: its first byte.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Start {
-    pub(super) opcode: OpCode,
-    pub(super) fin: bool,
-    /// Sets RSV1.
-    pub(super) compressed: bool,
-}
+pub(super) struct Start(u8);
 
 impl Start {
-    pub(super) fn control(opcode: Control) -> Self {
-        Start {
-            opcode: OpCode::Control(opcode),
-            fin: true,
-            compressed: false,
-        }
+    /// The only frame of a message, or a control frame.
+    #[inline]
+    pub(super) fn whole(opcode: OpCode) -> Self {
+        Start(FIN | u8::from(opcode))
+    }
+
+    /// Of a frame behind which there are others of the message.
+    pub(super) fn unfinished(self) -> Self {
+        Start(self.0 & !FIN)
+    }
+
+    /// Of a message that is compressed (RFC 7692 section 6).
+    pub(super) fn compressed(self) -> Self {
+        Start(self.0 | RSV1)
     }
 }
 
-/// Appends a frame. A client's is masked with a fresh key (section 5.3).
+/// Room for a frame with a payload of `length` bytes, and for making it.
 #[inline]
+pub(super) fn room(length: usize) -> usize {
+    MAX_HEADER + length + mask::SPARE
+}
+
+/// Appends a frame, for which there is [`room`]. A client's is masked with a fresh key (section 5.3).
 pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]) {
     // One number, not four bytes: each of those would take a number of its own.
     let key = (role == Role::Client).then(rand::random::<u32>);
-    out.reserve(MAX_HEADER + payload.len());
     append_header(out, start, key, payload.len());
     match key {
         Some(key) => mask::append(out, payload, key),
@@ -153,9 +161,7 @@ pub(super) fn append(out: &mut Vec<u8>, role: Role, start: Start, payload: &[u8]
 /// Appends a header for a payload of `length` bytes. The key is as it lies in memory.
 #[inline]
 pub(super) fn append_header(out: &mut Vec<u8>, start: Start, key: Option<u32>, length: usize) {
-    let first = u8::from(start.opcode)
-        | if start.fin { 0x80 } else { 0 }
-        | if start.compressed { RSV1 } else { 0 };
+    let Start(first) = start;
     let mask = if key.is_some() { 0x80 } else { 0 };
     match length {
         0..=125 => out.extend_from_slice(&[first, mask | length as u8]),
@@ -180,7 +186,12 @@ pub(super) fn append_close(out: &mut Vec<u8>, role: Role, frame: &CloseFrame) {
         body.extend_from_slice(&u16::from(frame.code).to_be_bytes());
         body.extend_from_slice(frame.reason.as_bytes());
     }
-    append(out, role, Start::control(Control::Close), &body);
+    append(
+        out,
+        role,
+        Start::whole(OpCode::Control(Control::Close)),
+        &body,
+    );
 }
 
 /// Reads the body of a Close frame (section 5.5.1).

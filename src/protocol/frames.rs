@@ -10,7 +10,12 @@ pub(crate) struct Frames {
     apart: Vec<(usize, Bytes)>,
     /// Of the payloads in `apart` together.
     apart_length: usize,
+    /// What was in `bytes` when they were last moved away.
+    usual: usize,
 }
+
+/// More than this is not made room for in advance.
+const MOST_USUAL: usize = 256 << 10;
 
 impl Frames {
     pub(crate) fn len(&self) -> usize {
@@ -21,9 +26,21 @@ impl Frames {
         self.len() == 0
     }
 
-    /// To put bytes at the end.
-    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+    /// To put at most `room` bytes at the end.
+    #[inline]
+    pub(super) fn tail(&mut self, room: usize) -> &mut Vec<u8> {
+        if self.bytes.capacity() - self.bytes.len() < room {
+            self.grow(room);
+        }
         &mut self.bytes
+    }
+
+    /// To as much as was needed the last time: in small steps, what is there would be copied at each.
+    #[cold]
+    fn grow(&mut self, room: usize) {
+        let usual = self.usual.min(MOST_USUAL);
+        let room = room.max(usual.saturating_sub(self.bytes.len()));
+        self.bytes.reserve(room);
     }
 
     /// Puts a payload at the end without copying it.
@@ -34,9 +51,13 @@ impl Frames {
 
     /// Moves everything from `other` to the end. Into an empty one it is a swap.
     pub(crate) fn append(&mut self, other: &mut Frames) {
+        let usual = other.bytes.len();
         if self.is_empty() {
-            return std::mem::swap(self, other);
+            std::mem::swap(self, other);
+            other.usual = usual;
+            return;
         }
+        other.usual = usual;
         let offset = self.bytes.len();
         self.bytes.append(&mut other.bytes);
         let moved = other
@@ -115,7 +136,7 @@ mod tests {
         for (apart, bytes) in parts {
             match apart {
                 true => frames.put_apart(Bytes::from(bytes.clone())),
-                false => frames.tail().extend_from_slice(bytes),
+                false => frames.tail(bytes.len()).extend_from_slice(bytes),
             }
         }
         let flat = parts.iter().flat_map(|(_, bytes)| bytes.clone()).collect();

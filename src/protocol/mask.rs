@@ -39,21 +39,26 @@ pub(super) fn apply_whole(bytes: &mut [u8], key: u32) {
     }
 }
 
+/// What [`append`] masks at once.
+const BLOCK: usize = 32;
+
+/// Room that [`append`] needs behind the payload.
+pub(super) const SPARE: usize = BLOCK - 1;
+
 /// Appends a payload with the masking key applied.
 #[inline]
 pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: u32) {
     let start = out.len();
     out.extend_from_slice(payload);
-    let word = u64::from(key) << 32 | u64::from(key);
-    let mut words = out[start..].chunks_exact_mut(8);
-    for chunk in &mut words {
-        if let Ok(eight) = <[u8; 8]>::try_from(&*chunk) {
-            chunk.copy_from_slice(&(u64::from_ne_bytes(eight) ^ word).to_ne_bytes());
+    // So that there are only whole blocks, which are short work.
+    out.extend_from_slice(&[0; SPARE]);
+    let pattern = [key.to_ne_bytes(); BLOCK / 4];
+    for block in out[start..].chunks_exact_mut(BLOCK) {
+        for (byte, key) in block.iter_mut().zip(pattern.as_flattened()) {
+            *byte ^= key;
         }
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(word.to_ne_bytes()) {
-        *byte ^= key;
-    }
+    out.truncate(start + payload.len());
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The send path: messages in, bytes out; and the closing handshake (RFC 6455 sections 6.1 and 7).
 
-use super::frame::{self, Control, Data, OpCode, Start};
+use super::frame::{self, Control, Data, MAX_CONTROL, OpCode, Start};
 use super::{Frames, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
 use crate::message::{Message, MessageKind};
@@ -48,14 +48,16 @@ impl Fragment {
     }
 
     fn start(&self) -> Start {
-        let data = match self.first {
-            true => begin(self.kind),
-            false => Data::Continue,
+        let mut start = match self.first {
+            true => start(self.kind),
+            false => Start::whole(OpCode::Data(Data::Continue)),
         };
-        Start {
-            opcode: OpCode::Data(data),
-            fin: self.last,
-            compressed: self.first && self.compressed,
+        if self.first && self.compressed {
+            start = start.compressed();
+        }
+        match self.last {
+            true => start,
+            false => start.unfinished(),
         }
     }
 }
@@ -102,14 +104,12 @@ impl Outbound {
     }
 
     /// Appends a message in one frame.
+    #[inline]
     pub(crate) fn message(&mut self, message: &Message) {
-        let start = Start {
-            opcode: OpCode::Data(begin(message.kind())),
-            fin: true,
-            compressed: false,
-        };
         self.messages += 1;
-        self.data(start, message.as_bytes(), || message.to_bytes());
+        self.data(start(message.kind()), message.as_bytes(), || {
+            message.to_bytes()
+        });
     }
 
     /// Appends a fragment (section 5.4). Between the first and the last of a message, only control
@@ -148,7 +148,8 @@ impl Outbound {
             return;
         }
         self.settle_pong();
-        frame::append_close(self.frames.tail(), self.role, &frame);
+        let out = self.frames.tail(frame::room(MAX_CONTROL));
+        frame::append_close(out, self.role, &frame);
         self.closed.sent = Some(frame);
         self.closed.initiator.get_or_insert(Initiator::Local);
         self.deadline = timeout.and_then(|timeout| now.checked_add(timeout));
@@ -192,27 +193,32 @@ impl Outbound {
     #[inline]
     fn data(&mut self, start: Start, payload: &[u8], shared: impl FnOnce() -> Bytes) {
         if self.role == Role::Server && payload.len() >= APART {
-            frame::append_header(self.frames.tail(), start, None, payload.len());
-            self.frames.put_apart(shared());
+            self.put_apart(start, shared());
         } else {
-            frame::append(self.frames.tail(), self.role, start, payload);
+            let out = self.frames.tail(frame::room(payload.len()));
+            frame::append(out, self.role, start, payload);
         }
     }
 
+    #[inline(never)]
+    fn put_apart(&mut self, start: Start, payload: Bytes) {
+        let out = self.frames.tail(frame::room(0));
+        frame::append_header(out, start, None, payload.len());
+        self.frames.put_apart(payload);
+    }
+
     fn control(&mut self, opcode: Control, payload: &[u8]) {
-        frame::append(
-            self.frames.tail(),
-            self.role,
-            Start::control(opcode),
-            payload,
-        );
+        let start = Start::whole(OpCode::Control(opcode));
+        let out = self.frames.tail(frame::room(payload.len()));
+        frame::append(out, self.role, start, payload);
     }
 }
 
 /// How a message of this kind begins.
-fn begin(kind: MessageKind) -> Data {
+#[inline]
+fn start(kind: MessageKind) -> Start {
     match kind {
-        MessageKind::Text => Data::Text,
-        MessageKind::Binary => Data::Binary,
+        MessageKind::Text => Start::whole(OpCode::Data(Data::Text)),
+        MessageKind::Binary => Start::whole(OpCode::Data(Data::Binary)),
     }
 }
