@@ -183,7 +183,15 @@ impl Outbound {
     }
 
     /// Appends the answer to the newest ping, if it waits.
+    #[inline]
     pub(crate) fn settle_pong(&mut self) {
+        if self.pong.is_some() {
+            self.put_pong();
+        }
+    }
+
+    #[cold]
+    fn put_pong(&mut self) {
         if let Some(payload) = self.pong.take() {
             self.pong(&payload);
         }
