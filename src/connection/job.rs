@@ -7,8 +7,8 @@ use crate::protocol::Frames;
 use std::io::{self, IoSlice};
 use std::sync::PoisonError;
 
-/// How much is encrypted before it is written.
-const PIECE: usize = 64 << 10;
+/// How much is encrypted before it is written: 64 KiB and a header.
+const PIECE: usize = (64 << 10) + 64;
 
 /// Pieces that one system call takes.
 const SLICES: usize = 16;
@@ -83,14 +83,29 @@ impl Job {
             }
             self.cipher.clear();
             self.written = 0;
-            let piece = self.plain.pieces(self.done).next().unwrap_or_default();
-            let piece = &piece[..piece.len().min(PIECE)];
+            let most = self.left().min(PIECE);
+            // A header goes with its payload, but nothing with a payload before it: it may still be
+            // taken back.
+            let mut last = self.plain.is_apart_at(self.done);
+            let mut taken = 0;
+            let mut pieces = self.plain.pieces(self.done);
             let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
-            session.send(piece)?;
+            loop {
+                // The session is asked even if there is none: it may have failed.
+                let piece = pieces.next().unwrap_or_default();
+                let piece = &piece[..piece.len().min(most - taken)];
+                session.send(piece)?;
+                taken += piece.len();
+                if taken == most || last {
+                    break;
+                }
+                last = true;
+            }
             session.take_output(&mut self.cipher);
             drop(session);
+            drop(pieces);
             self.encrypted_from = self.done;
-            self.done += piece.len();
+            self.done += taken;
             if self.cipher.is_empty() {
                 return Ok(Progress::Done);
             }

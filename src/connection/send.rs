@@ -134,14 +134,14 @@ impl Connection {
         data: bool,
         deadline: &mut Deadline,
     ) -> Result<Path<'a>, Failed> {
-        match !path.refuses() && self.has_turn(&path, data) {
-            true => Ok(path),
-            false => self.wait_long_for_turn(path, data, deadline),
+        match path.refuses() || self.must_wait(&path, data) {
+            true => self.wait_long_for_turn(path, data, deadline),
+            false => Ok(path),
         }
     }
 
-    fn has_turn(&self, path: &SendPath, data: bool) -> bool {
-        !(data && path.turn_taken) && (!path.writing || !self.is_full(path))
+    fn must_wait(&self, path: &SendPath, data: bool) -> bool {
+        (data && path.turn_taken) || (path.writing && self.is_full(path))
     }
 
     #[cold]
@@ -155,7 +155,7 @@ impl Connection {
             if let Some(error) = path.refusal() {
                 return Err(Failed { error, torn: false });
             }
-            if self.has_turn(&path, data) {
+            if !self.must_wait(&path, data) {
                 return Ok(path);
             }
             if !path.writing && path.has_pending(self.tls.as_ref()) {

@@ -73,6 +73,16 @@ impl Frames {
         self.apart.is_empty().then_some(&*self.bytes)
     }
 
+    /// Whether the byte at this offset is of a payload that is kept apart.
+    pub(crate) fn is_apart_at(&self, offset: usize) -> bool {
+        let mut payloads = 0;
+        self.apart.iter().any(|(at, payload)| {
+            let start = at + payloads;
+            payloads += payload.len();
+            (start..start + payload.len()).contains(&offset)
+        })
+    }
+
     /// The pieces from the offset `from` on.
     pub(crate) fn pieces(&self, from: usize) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
@@ -157,6 +167,8 @@ mod tests {
             prop_assert_eq!(frames.len(), flat.len());
             let from = from.min(flat.len());
             prop_assert_eq!(frames.pieces(from).collect::<Vec<_>>().concat(), &flat[from..]);
+            let mut apart = parts.iter().flat_map(|(apart, bytes)| vec![*apart; bytes.len()]);
+            prop_assert_eq!(frames.is_apart_at(from), apart.nth(from) == Some(true));
         }
 
         #[test]
