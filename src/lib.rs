@@ -199,6 +199,9 @@ mod delivery;
 mod error;
 mod handle;
 mod handshake;
+#[cfg(wsync_bench)]
+#[doc(hidden)]
+pub mod internals;
 mod message;
 mod message_writer;
 mod net;
