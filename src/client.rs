@@ -375,7 +375,7 @@ impl ClientBuilder {
         };
         let request = handshake.request().clone();
         let (ws, reader) = WebSocket::new(opened, request, agreed.response, agreed.subprotocol);
-        reader.start(&ws.sender())?;
+        reader.start(ws.sender())?;
         Ok(ws)
     }
 }

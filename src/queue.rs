@@ -261,9 +261,15 @@ impl Queue {
 
     /// Those that wait now: what comes meanwhile could keep this going for ever.
     fn many(&self, front: &mut Front, max: usize) -> Result<Vec<Message>, Empty> {
+        if self.is_diverted() {
+            return Err(self.emptiness());
+        }
         let max = max.min(self.items().max(1));
         let mut messages = Vec::with_capacity(max.min(front.items.len()));
         while messages.len() < max {
+            if self.whole(front, &mut messages, max) {
+                continue;
+            }
             match self.next(front) {
                 Ok(message) => messages.push(message),
                 Err(empty) if messages.is_empty() => return Err(empty),
@@ -271,6 +277,28 @@ impl Queue {
             }
         }
         Ok(messages)
+    }
+
+    /// The messages that are next up to a piece or the end of the batch, counted at once. False if
+    /// there is none.
+    fn whole(&self, front: &mut Front, messages: &mut Vec<Message>, max: usize) -> bool {
+        let before = messages.len();
+        let mut bytes = 0;
+        while messages.len() < max && matches!(front.items.last(), Some(Item::Message(_))) {
+            if let Some(Item::Message(message)) = front.items.pop() {
+                bytes += message.len() as u64;
+                messages.push(message);
+            }
+        }
+        let taken = messages.len() - before;
+        if taken > 0 {
+            self.taken(Weight {
+                messages: taken as u64,
+                pieces: 0,
+                bytes,
+            });
+        }
+        taken > 0
     }
 
     /// The next batch, in place of the one that was taken.

@@ -5,6 +5,7 @@
 
 mod closing;
 mod compress;
+mod deferring;
 mod ending;
 mod fragments;
 mod intake;

@@ -104,7 +104,7 @@ impl Connection {
         INSIDE.get() == self.address()
     }
 
-    fn address(&self) -> usize {
+    pub(super) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 }

@@ -3,6 +3,7 @@
 //! The value that reads belongs to the reader thread, or for a while to a consumer that found the
 //! queue empty ([`Source`]).
 
+use super::deferring::TICK;
 use super::intake::{Got, Intake};
 use super::outlet::{Outlet, Outlets};
 use super::{Connection, STACK};
@@ -25,10 +26,6 @@ pub(super) const RETRY: Duration = Duration::from_millis(2);
 
 /// While a writer holds up the end of deferring, the pause between looks grows to this.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
-
-/// How soon the reader comes by to write what sends have left in the outbox. When a consumer reads,
-/// they leave nothing after so long.
-const TICK: Duration = Duration::from_micros(200);
 
 /// When several consumers take turns, the thread reads for so many of them before it tries to leave it
 /// to them again.
@@ -268,8 +265,7 @@ impl Reader {
             self.flush();
         }
         if self.producer.batch_len() > 1 {
-            let until = self.direct.then(|| now + TICK);
-            self.connection.start_deferring(until);
+            self.connection.start_deferring(self.direct.then_some(now));
             self.tick = Some(TICK);
         }
         if self.direct {
@@ -430,7 +426,7 @@ impl Source for Reader {
                 Ok(Stop::Replaced) => {
                     if self.tick.is_some() {
                         // Nobody comes by until a consumer reads.
-                        self.connection.start_deferring(Some(Instant::now() + TICK));
+                        self.connection.start_deferring(Some(Instant::now()));
                     }
                     self.left = self.intake.message_begun().map(|_| Instant::now());
                     return Some(self);

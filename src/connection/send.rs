@@ -6,7 +6,7 @@ use super::{Connection, SendPath};
 use crate::config::deadline;
 use crate::error::{Error, Misuse, Timeout};
 use crate::net::Interest;
-use crate::protocol::{LARGE, MAX_CONTROL};
+use crate::protocol::MAX_CONTROL;
 use crate::queue::Summons;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
@@ -17,9 +17,6 @@ pub(super) type Path<'a> = MutexGuard<'a, SendPath>;
 
 /// How long a reader may go on after a write failed: what came before is still delivered.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// Sends may be deferred for as long as the reader thread comes by.
-const ALWAYS: u64 = u64::MAX;
 
 /// Whether a send may stay in the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +31,11 @@ pub(super) enum Patience {
     /// Leaves the rest, and what comes meanwhile, to the reader.
     None,
     /// Waits until then.
-    Until(Option<Instant>),
+    Until(Deadline),
 }
 
 /// A deadline that is looked up when the first wait needs it.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     timeout: Option<Duration>,
     at: Option<Instant>,
@@ -46,6 +44,11 @@ pub(super) struct Deadline {
 impl Deadline {
     pub(super) fn new(timeout: Option<Duration>) -> Self {
         Deadline { timeout, at: None }
+    }
+
+    /// At `at`, or never.
+    fn at(at: Option<Instant>) -> Self {
+        Deadline { timeout: None, at }
     }
 
     pub(super) fn get(&mut self) -> Option<Instant> {
@@ -96,7 +99,7 @@ impl Connection {
             self.write_without_waiting();
             return Ok(());
         }
-        let deadline = Deadline::new(self.config.timeouts.send).get();
+        let deadline = Deadline::new(self.config.timeouts.send);
         self.write(path, Own::default(), Patience::Until(deadline))
             .map(drop)
             .map_err(|failed| failed.error)
@@ -160,7 +163,7 @@ impl Connection {
             }
             if !path.writing && path.has_pending(self.tls.as_ref()) {
                 // The writer left, and this thread was the one to take over.
-                let written = self.write(path, Own::default(), Patience::Until(deadline.get()));
+                let written = self.write(path, Own::default(), Patience::Until(*deadline));
                 path = written.map_err(|failed| Failed {
                     torn: false,
                     ..failed
@@ -225,7 +228,7 @@ impl Connection {
             },
             Flush::Later => Own::default(),
         };
-        self.write(path, own, Patience::Until(deadline.get()))
+        self.write(path, own, Patience::Until(*deadline))
     }
 
     /// Whether what was just appended may stay in the outbox.
@@ -244,56 +247,6 @@ impl Connection {
                 true => waiting >= limit.saturating_add(self.config.queue.bytes),
                 false => path.outbound.len() >= limit,
             }
-    }
-
-    /// Whether a send may leave its bytes in the outbox: when a read has just brought several
-    /// messages, the answers to all of them go in one write. The reader comes by soon, and a consumer
-    /// writes them before it waits for the next message.
-    fn defer(&self, length: usize) -> bool {
-        let until = self.deferring.load(Ordering::SeqCst);
-        let defer = until != 0
-            && length < LARGE
-            && self.queue.len() > 0
-            && (until == ALWAYS || self.clock(Instant::now()) < until);
-        if defer {
-            self.deferred.store(true, Ordering::SeqCst);
-        }
-        defer
-    }
-
-    fn clock(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.opened).as_nanos() as u64
-    }
-
-    /// Writes what sends have left, as far as the kernel takes it; the reader sees to the rest.
-    pub(crate) fn write_deferred(&self) {
-        let left = self.has_deferred() && self.write_without_waiting();
-        if left && self.deferring.load(Ordering::SeqCst) == 0 {
-            // The reader has been by already.
-            timer::write_soon(&self.myself);
-        }
-    }
-
-    /// Whether sends have left something since the last question.
-    pub(super) fn has_deferred(&self) -> bool {
-        self.deferred.load(Ordering::Relaxed) && self.deferred.swap(false, Ordering::SeqCst)
-    }
-
-    /// For the reader, before it delivers several messages at once. With an end if it is a consumer,
-    /// which need not come by soon.
-    pub(super) fn start_deferring(&self, until: Option<Instant>) {
-        let until = until.map_or(ALWAYS, |until| self.clock(until));
-        self.deferring.store(until, Ordering::SeqCst);
-    }
-
-    /// For the reader, before it waits for long. False while somebody writes: what he leaves is the
-    /// reader's, so the reader has to come again.
-    pub(super) fn stop_deferring(&self) -> bool {
-        let path = self.lock_send();
-        if !path.writing {
-            self.deferring.store(0, Ordering::SeqCst);
-        }
-        !path.writing
     }
 
     /// Writes as the writer. `own` is the caller's frame, the last one in the outbox.
@@ -341,7 +294,7 @@ impl Connection {
             filled = true;
             start = job.plain.len();
             if matches!(patience, Patience::Until(_)) {
-                patience = Patience::Until(Deadline::new(self.config.timeouts.send).get());
+                patience = Patience::Until(Deadline::new(self.config.timeouts.send));
             }
         }
     }
@@ -360,16 +313,19 @@ impl Connection {
         path
     }
 
-    fn write_job(&self, job: &mut Job, patience: Patience) -> Result<Progress, Error> {
+    fn write_job(&self, job: &mut Job, mut patience: Patience) -> Result<Progress, Error> {
         if let Some(tls) = &self.tls {
             tls.has_output.store(false, Ordering::SeqCst);
         }
         loop {
-            match (job.write(&*self.transport, self.tls.as_ref())?, patience) {
+            match (
+                job.write(&*self.transport, self.tls.as_ref())?,
+                &mut patience,
+            ) {
                 (Progress::Blocked, Patience::Until(deadline)) => {
                     // The peer may do the same: it must be read from.
                     self.queue.summon(Summons::Alone);
-                    let ready = self.transport.wait(Interest::WRITABLE, deadline)?;
+                    let ready = self.transport.wait(Interest::WRITABLE, deadline.get())?;
                     if !ready.any() {
                         return Err(Error::Timeout(Timeout::Send));
                     }
@@ -446,7 +402,8 @@ impl Connection {
     pub(super) fn write_until(&self, path: Path<'_>, deadline: Option<Instant>) {
         if !path.writing && path.dead.is_none() {
             // A failure is in the end of the connection.
-            drop(self.write(path, Own::default(), Patience::Until(deadline)));
+            let patience = Patience::Until(Deadline::at(deadline));
+            drop(self.write(path, Own::default(), patience));
         }
     }
 }

@@ -150,10 +150,11 @@ impl Drop for Turn<'_> {
 impl Queue {
     /// Begins with a lease. Needs the monitor; without its thread the source comes back.
     pub(crate) fn lease(&self, source: Box<dyn Source>) -> Result<(), Box<dyn Source>> {
-        match monitor::is_running() {
-            true => Ok(self.put_down(source, None)),
-            false => Err(source),
+        if !monitor::is_running() {
+            return Err(source);
         }
+        self.put_down(source, None);
+        Ok(())
     }
 
     /// The reader thread, with the role from the begin.

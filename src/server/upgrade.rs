@@ -292,7 +292,7 @@ impl Upgrade {
     /// As [`accept`](Self::accept).
     pub fn accept_with(self, accept: Accept) -> Result<WebSocket, Error> {
         let (ws, reader) = self.open(accept)?;
-        reader.start(&ws.sender())?;
+        reader.start(ws.sender())?;
         Ok(ws)
     }
 
@@ -343,7 +343,7 @@ impl Upgrade {
             return Err(Misuse::NoDelivery.into());
         }
         let (ws, reader) = self.open(accept)?;
-        reader.run(&ws.sender());
+        reader.run(ws.sender());
         Ok(ws)
     }
 
