@@ -315,13 +315,17 @@ impl Queue {
             }
             return Err(empty);
         };
+        self.take_up(front, batch);
+        Ok(())
+    }
+
+    fn take_up(&self, front: &mut Front, batch: Batch) {
         if batch.items.len() > 1 {
             self.burst.store(true, Ordering::Relaxed);
         }
         if let Some(emptied) = front.take_up(batch) {
             self.recycle(emptied);
         }
-        Ok(())
     }
 
     /// The channel ends after its last batch; what is diverted never comes here.

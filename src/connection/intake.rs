@@ -75,6 +75,11 @@ impl Intake {
             }
     }
 
+    /// Whether a read that waits needs no memory for as long.
+    pub(super) fn has_space(&self) -> bool {
+        self.socket.has_space()
+    }
+
     /// When the message began that has not come whole.
     pub(super) fn message_begun(&self) -> Option<Instant> {
         self.inbound.message_begun()
@@ -85,28 +90,27 @@ impl Intake {
         self.inbound.excuse(time);
     }
 
-    /// Reads once, without waiting. A large message that it completes goes to the sink.
+    /// Reads once; if nothing is there, it may `wait`. A large message that it completes goes to the
+    /// sink.
     pub(super) fn read(
         &mut self,
         transport: &dyn Transport,
+        wait: bool,
         tls: Option<&Tls>,
         sink: &mut impl Sink,
     ) -> Result<Got, Error> {
+        let transport = Socket { transport, wait };
         match tls {
-            None => self.read_plain(transport, sink),
-            Some(tls) => self.read_encrypted(transport, tls),
+            None => self.read_plain(&transport, sink),
+            Some(tls) => self.read_encrypted(&transport, tls),
         }
     }
 
-    fn read_plain(
-        &mut self,
-        transport: &dyn Transport,
-        sink: &mut impl Sink,
-    ) -> Result<Got, Error> {
+    fn read_plain(&mut self, transport: &Socket<'_>, sink: &mut impl Sink) -> Result<Got, Error> {
         if self.socket.unread().is_empty() {
             if let Some(space) = self.inbound.space() {
                 (self.expect_large, self.had_large) = (true, true);
-                let (got, n) = read(transport, space)?;
+                let (got, n) = transport.read(space)?;
                 if n > 0 {
                     // Full or not: the next step is taken before the next read.
                     self.inbound.fill(n, sink)?;
@@ -117,7 +121,7 @@ impl Intake {
         self.read_buffered(transport)
     }
 
-    fn read_buffered(&mut self, transport: &dyn Transport) -> Result<Got, Error> {
+    fn read_buffered(&mut self, transport: &Socket<'_>) -> Result<Got, Error> {
         let space = self.socket.space();
         let large = std::mem::take(&mut self.expect_large) || self.inbound.is_in_large_frame();
         let room = if large {
@@ -125,12 +129,12 @@ impl Intake {
         } else {
             space.len()
         };
-        let (got, n) = read(transport, &mut space[..room])?;
+        let (got, n) = transport.read(&mut space[..room])?;
         self.socket.filled(n);
         Ok(got)
     }
 
-    fn read_encrypted(&mut self, transport: &dyn Transport, tls: &Tls) -> Result<Got, Error> {
+    fn read_encrypted(&mut self, transport: &Socket<'_>, tls: &Tls) -> Result<Got, Error> {
         if let Some(ended) = self.ended.take() {
             return ended;
         }
@@ -194,15 +198,27 @@ impl Intake {
     }
 }
 
-fn read(transport: &dyn Transport, space: &mut [u8]) -> Result<(Got, usize), Error> {
-    loop {
-        return match transport.read(space) {
-            Ok(0) => Ok((Got::End, 0)),
-            Ok(n) if n == space.len() => Ok((Got::Full, n)),
-            Ok(n) => Ok((Got::Bytes, n)),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((Got::Nothing, 0)),
-            Err(e) => Err(e.into()),
-        };
+/// Where bytes come from, and whether a read may wait for them.
+struct Socket<'a> {
+    transport: &'a dyn Transport,
+    wait: bool,
+}
+
+impl Socket<'_> {
+    fn read(&self, space: &mut [u8]) -> Result<(Got, usize), Error> {
+        loop {
+            let read = match self.wait {
+                true => self.transport.read_waiting(space),
+                false => self.transport.read(space),
+            };
+            return match read {
+                Ok(0) => Ok((Got::End, 0)),
+                Ok(n) if n == space.len() => Ok((Got::Full, n)),
+                Ok(n) => Ok((Got::Bytes, n)),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((Got::Nothing, 0)),
+                Err(e) => Err(e.into()),
+            };
+        }
     }
 }

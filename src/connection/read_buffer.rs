@@ -36,6 +36,11 @@ impl ReadBuffer {
         }
     }
 
+    /// Whether it has memory already.
+    pub(super) fn has_space(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Room for a read: never empty.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.start > 0 {

@@ -159,12 +159,12 @@ impl Reader {
     }
 
     fn wait_and_read(&mut self, wait: bool, deadline: Option<Instant>) -> Result<(), Error> {
-        match wait {
+        let wait = match wait {
             true => self.wait(deadline)?,
             // A flood never lets the reader wait.
-            false => check(&self.deadlines(), Instant::now())?,
-        }
-        self.more = match self.read()? {
+            false => check(&self.deadlines(), Instant::now()).map(|()| false)?,
+        };
+        self.more = match self.read(wait)? {
             Got::End => return Err(self.lost()),
             Got::Nothing | Got::Bytes => false,
             Got::Full => true,
@@ -172,10 +172,10 @@ impl Reader {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Got, Error> {
+    fn read(&mut self, wait: bool) -> Result<Got, Error> {
         let tls = self.connection.tls.as_ref();
         let transport = &*self.connection.transport;
-        let got = self.intake.read(transport, tls, &mut self.producer);
+        let got = self.intake.read(transport, wait, tls, &mut self.producer);
         if tls.is_some_and(|tls| tls.has_output.load(Ordering::SeqCst)) {
             self.flush();
         }
@@ -338,7 +338,8 @@ impl Reader {
     }
 
     /// Waits until something can be read, or written if something is left over; not beyond `until`.
-    fn wait(&mut self, until: Option<Instant>) -> Result<(), Error> {
+    /// Or returns at once that the read may wait itself, if there is nothing but that to wait for.
+    fn wait(&mut self, until: Option<Instant>) -> Result<bool, Error> {
         let now = Instant::now();
         // A consumer that reads has written what was left.
         let over = self.direct && self.stop_deferring();
@@ -349,11 +350,11 @@ impl Reader {
                 self.flush();
             }
             if ready.any() {
-                return Ok(());
+                return Ok(false);
             }
             if !self.stop_deferring() {
                 self.tick = Some((tick * 2).min(LONGEST_TICK));
-                return Ok(());
+                return Ok(false);
             }
         }
         let deadlines = self.deadlines();
@@ -363,6 +364,9 @@ impl Reader {
         let pump = self.outlets.is_pending().then(|| now + self.outlets.retry);
         let others = [quiet, pump, until];
         let deadline = deadlines.into_iter().chain(others).flatten().min();
+        if deadline.is_none() && !self.leftover && self.intake.has_space() {
+            return Ok(true);
+        }
         let ready = self.wait_for(self.interest(), deadline)?;
         if !ready.any() && quiet.is_some() && deadline == quiet {
             self.intake.shrink();
@@ -371,7 +375,7 @@ impl Reader {
         if ready.writable {
             self.flush();
         }
-        Ok(())
+        Ok(false)
     }
 
     fn deadlines(&self) -> [(Option<Instant>, Timeout); 2] {

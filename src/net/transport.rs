@@ -1,4 +1,4 @@
-//! What a connection runs on: sockets that never block.
+//! What a connection runs on: sockets whose calls do not wait.
 
 use super::poll;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::time::Instant;
 
 /// A byte stream that never blocks, apart from [`wait`](Transport::wait).
 ///
-/// A connection runs on one: a `TcpStream` or, on Unix, a `UnixStream`, both in non-blocking mode, or
-/// a stream of your own. One thread reads while another writes, and a third may shut it down, so all
+/// A connection runs on one: a `TcpStream` or, on Unix, a `UnixStream`, whose calls do not wait
+/// whatever its mode, or a stream of your own. One thread reads while another writes, and a third may shut it down, so all
 /// methods take `&self` and none may hold a lock while it waits.
 ///
 /// [`ErrorKind::Interrupted`](io::ErrorKind::Interrupted) from `read` and `write` means "again".
@@ -72,6 +72,21 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there; any other error is final.
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Waits until something is there, and reads it. Defaults to [`wait`](Transport::wait) and
+    /// [`read`](Transport::read); where one system call can do both, a message needs one less.
+    ///
+    /// # Blocking
+    ///
+    /// As `wait` without a deadline.
+    ///
+    /// # Errors
+    ///
+    /// Those of `wait` and `read`; [`WouldBlock`](io::ErrorKind::WouldBlock) means "again".
+    fn read_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait(Interest::READABLE, None)?;
+        self.read(buffer)
+    }
 
     /// Writes as much as fits now.
     ///
@@ -175,19 +190,36 @@ impl Ready {
     }
 }
 
+/// A socket can be in blocking mode, because each call can be told not to wait: then one call waits
+/// and reads. On these systems `shutdown` ends that.
+const ONE_CALL: bool =
+    cfg!(any(target_os = "linux", target_os = "android")) && !cfg!(wsync_fallback_wait);
+
 macro_rules! socket_transport {
     ($socket:ident { $($own:item)* }) => {
         impl Transport for $socket {
             fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                Read::read(&mut &*self, buffer)
+                calls::read(self, buffer)
+            }
+
+            fn read_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
+                if ONE_CALL {
+                    match Read::read(&mut &*self, buffer) {
+                        // Somebody has changed its mode.
+                        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                        result => return result,
+                    }
+                }
+                self.wait(Interest::READABLE, None)?;
+                Transport::read(self, buffer)
             }
 
             fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-                send::write(self, bytes)
+                calls::write(self, bytes)
             }
 
             fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-                send::write_vectored(self, slices)
+                calls::write_vectored(self, slices)
             }
 
             fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
@@ -204,9 +236,9 @@ macro_rules! socket_transport {
 }
 
 socket_transport!(TcpStream {
-    /// Non-blocking, and without Nagle's algorithm.
+    /// In the mode that this needs, and without Nagle's algorithm.
     fn prepare(&self) -> io::Result<()> {
-        self.set_nonblocking(true)?;
+        self.set_nonblocking(!ONE_CALL)?;
         self.set_nodelay(true)
     }
 
@@ -222,24 +254,31 @@ socket_transport!(TcpStream {
 #[cfg(unix)]
 socket_transport!(UnixStream {
     fn prepare(&self) -> io::Result<()> {
-        self.set_nonblocking(true)
+        self.set_nonblocking(!ONE_CALL)
     }
 });
 
-/// std asks for no SIGPIPE on `write` of a TCP socket only: not on `write_vectored`, and on Unix
-/// sockets in newer versions only. A program that does not ignore the signal, such as one in C that
-/// loads a Rust library, would be killed by a peer that left.
+/// Calls that do not wait. std asks for no SIGPIPE on `write` of a TCP socket only: not on
+/// `write_vectored`, and on Unix sockets in newer versions only. A program that does not ignore the
+/// signal, such as one in C that loads a Rust library, would be killed by a peer that left.
 #[cfg(all(unix, not(target_vendor = "apple")))]
-mod send {
+mod calls {
     use super::{IoSlice, io};
     use rustix::fd::AsFd;
-    use rustix::net::{SendAncillaryBuffer, SendFlags};
+    use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
+
+    const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
+
+    pub(super) fn read(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+        let (n, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
+        Ok(n)
+    }
 
     /// What Linux takes in one call (`UIO_MAXIOV`); more is an error.
     const MAX_SLICES: usize = 1024;
 
     pub(super) fn write(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+        Ok(rustix::net::send(socket, bytes, FLAGS)?)
     }
 
     pub(super) fn write_vectored(socket: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -247,16 +286,23 @@ mod send {
             socket,
             &slices[..slices.len().min(MAX_SLICES)],
             &mut SendAncillaryBuffer::default(),
-            SendFlags::NOSIGNAL,
+            FLAGS,
         )?)
     }
 }
 
 /// No SIGPIPE on Windows; on Apple's systems std turns it off for the sockets that it makes.
 #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-mod send {
+mod calls {
     use super::{IoSlice, io};
-    use std::io::Write;
+    use std::io::{Read, Write};
+
+    pub(super) fn read<S>(socket: &S, buffer: &mut [u8]) -> io::Result<usize>
+    where
+        for<'a> &'a S: Read,
+    {
+        (&mut &*socket).read(buffer)
+    }
 
     pub(super) fn write<S>(socket: &S, bytes: &[u8]) -> io::Result<usize>
     where

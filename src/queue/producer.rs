@@ -107,18 +107,38 @@ impl Producer {
 
     /// Hands the batch to the consumers. Returns whether that woke the only one that waits.
     pub(crate) fn deliver(&mut self, now: Instant) -> bool {
+        if self.queue.is_diverted() {
+            self.enqueue(now);
+            return false;
+        }
         let several = self.batch.len() > 1;
-        self.enqueue(now) && !self.queue.is_diverted() && self.queue.wake_consumers(several)
+        let Some(batch) = self.take_batch(now) else {
+            return false;
+        };
+        // The queue holds the receiver, so the channel is connected.
+        let _ = self.sender.send(batch);
+        self.queue.wake_consumers(several)
     }
 
-    /// The same for a consumer that reads itself: nobody is woken. Returns whether there was any.
-    pub(crate) fn enqueue(&mut self, now: Instant) -> bool {
+    /// The same for who reads and takes in one thread: nobody is woken, and with nothing before it the
+    /// batch need not go through the channel.
+    pub(crate) fn enqueue(&mut self, now: Instant) {
+        let first = self.queue.items() == 0;
+        let Some(batch) = self.take_batch(now) else {
+            return;
+        };
+        let mut front = self.queue.lock();
+        match first && front.items.is_empty() {
+            true => self.queue.take_up(&mut front, batch),
+            false => drop(self.sender.send(batch)),
+        }
+    }
+
+    /// The batch, counted as queued.
+    fn take_batch(&mut self, now: Instant) -> Option<Batch> {
         let items = match self.batch.len() {
-            0 => return false,
-            1 => match self.batch.pop() {
-                Some(item) => Items::One(item),
-                None => return false,
-            },
+            0 => return None,
+            1 => Items::One(self.batch.pop()?),
             _ => {
                 self.batch.reverse();
                 Items::Many(std::mem::replace(&mut self.batch, self.queue.take_spare()))
@@ -135,9 +155,7 @@ impl Producer {
             bytes: std::mem::take(&mut self.batch_bytes) as u64,
         });
         self.queue.high.note(self.queue.len(), self.queue.bytes());
-        // The queue holds the receiver, so the channel is connected.
-        let _ = self.sender.send(Batch { came: now, items });
-        true
+        Some(Batch { came: now, items })
     }
 
     /// The next messages of a diverted queue, the first one last. They are still counted.
