@@ -88,7 +88,8 @@ pub(super) struct Tls {
 #[derive(Debug)]
 struct SendPath {
     outbound: Outbound,
-    job: Job,
+    /// What the last writer left; while there is one, he has it.
+    job: Option<Box<Job>>,
     /// Somebody is the writer, and takes along what is appended.
     writing: bool,
     /// A message is being compressed or sent in fragments: no other may begin.
@@ -168,7 +169,7 @@ impl Connection {
             }),
             send: Mutex::new(SendPath {
                 outbound: Outbound::new(opened.role),
-                job: Job::default(),
+                job: None,
                 writing: false,
                 turn_taken: false,
                 deflater: None,
@@ -259,7 +260,11 @@ impl SendPath {
     fn has_pending(&self, tls: Option<&Tls>) -> bool {
         let output =
             tls.is_some_and(|tls| tls.has_output.load(std::sync::atomic::Ordering::SeqCst));
-        output || !self.outbound.is_empty() || !self.job.is_done()
+        output || !self.outbound.is_empty() || !self.job_is_done()
+    }
+
+    fn job_is_done(&self) -> bool {
+        self.job.as_ref().is_none_or(|job| job.is_done())
     }
 
     /// Nothing will be sent any more, because of `error` or an earlier one.
@@ -271,7 +276,7 @@ impl SendPath {
     fn abandon(&mut self) {
         self.unsent += self.outbound.abandon();
         if !self.writing {
-            self.unsent += std::mem::take(&mut self.job).messages;
+            self.unsent += self.job.take().map_or(0, |job| job.messages);
         }
     }
 }

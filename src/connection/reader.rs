@@ -472,7 +472,7 @@ fn check(deadlines: &[(Option<Instant>, Timeout)], now: Instant) -> Result<(), E
 impl Connection {
     fn answer(&self, ping: Bytes) {
         let mut path = self.lock_send();
-        let stalled = path.writing || !path.job.is_done();
+        let stalled = path.writing || !path.job_is_done();
         path.outbound.answer(ping, stalled);
     }
 }

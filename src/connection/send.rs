@@ -240,7 +240,7 @@ impl Connection {
     /// queue would hold. Nobody waits there for what the kernel did not take, so that counts too.
     fn is_full(&self, path: &SendPath) -> bool {
         let limit = self.config.limits.outbox;
-        let waiting = path.outbound.len() + path.job.left();
+        let waiting = path.outbound.len() + path.job.as_ref().map_or(0, |job| job.left());
         // Mostly there is room wherever this is asked.
         waiting >= limit
             && match self.is_inside() {
@@ -261,7 +261,7 @@ impl Connection {
     ) -> Result<Path<'a>, Failed> {
         debug_assert!(!path.writing, "one writer at a time");
         path.writing = true;
-        let mut job = std::mem::take(&mut path.job);
+        let mut job = path.job.take().unwrap_or_default();
         // Who does not wait would only make a job longer that the kernel does not take.
         let mut filled = job.is_done() || matches!(patience, Patience::Until(_));
         match filled {
@@ -300,10 +300,10 @@ impl Connection {
     }
 
     /// Stops being the writer. Whoever waits looks again and takes over what is left.
-    fn leave<'a>(&self, mut path: Path<'a>, job: Job) -> Path<'a> {
+    fn leave<'a>(&self, mut path: Path<'a>, job: Box<Job>) -> Path<'a> {
         path.writing = false;
         path.in_flight = 0;
-        path.job = job;
+        path.job = Some(job);
         if path.dead.is_some() {
             path.abandon();
         }
@@ -341,7 +341,7 @@ impl Connection {
     fn fail_write(
         &self,
         mut path: Path<'_>,
-        mut job: Job,
+        mut job: Box<Job>,
         (start, own): (usize, Own),
         error: Error,
     ) -> Failed {
