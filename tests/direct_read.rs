@@ -123,6 +123,34 @@ fn the_answer_to_the_first_of_a_burst_leaves_while_the_second_is_worked_on() {
 }
 
 #[test]
+fn a_send_beside_a_consumer_that_was_quick_and_then_is_not_leaves_soon() {
+    watchdog(60, || {
+        everywhere(|ours, scheme| {
+            once_within(Duration::from_millis(100), || {
+                let (ws, mut peer) = busy(ours, scheme);
+                let (ws, work) = (Arc::new(ws), Duration::from_millis(300));
+                let burst =
+                    [(); 5].map(|()| common::peer::frame(FIN | TEXT, peer.masks(), b"one of five"));
+                let consuming = Arc::clone(&ws);
+                let consumer = spawn(move || {
+                    consuming.iter().take(50).for_each(drop);
+                    thread::sleep(work);
+                });
+                for _ in 0..10 {
+                    peer.bytes(&burst.concat());
+                }
+                let began = Instant::now();
+                ws.send("beside").unwrap();
+                assert_eq!(peer.read_message(), b"beside");
+                let took = began.elapsed();
+                consumer.within(LATE, "the consumer");
+                took
+            });
+        });
+    });
+}
+
+#[test]
 fn two_that_send_more_than_fits_before_they_receive_do_not_wait_for_each_other() {
     watchdog(120, || {
         for &scheme in Scheme::all() {

@@ -13,9 +13,12 @@ pub(super) const TICK: Duration = Duration::from_micros(200);
 /// Sends may be deferred for as long as the reader thread comes by.
 const ALWAYS: u64 = u64::MAX;
 
+/// Set in the time until when sends may be deferred: those of all threads.
+const FOR_ALL: u64 = 1;
+
 /// A consumer that needs less than so many nanoseconds for the answers between two looks at the clock
 /// gives so many without a look.
-const QUICK: u64 = 50_000;
+const LITTLE: u64 = 50_000;
 const UNASKED: u32 = 7;
 
 /// The last messages that this thread has read itself, several at once.
@@ -45,8 +48,10 @@ impl Connection {
         let until = self.deferring.load(Ordering::SeqCst);
         let defer = until != 0
             && length < LARGE
-            && self.queue.len() > 0
-            && (until == ALWAYS || self.answers_quickly(until));
+            && match until == ALWAYS {
+                true => self.queue.len() > 0,
+                false => self.defer_beside_consumer(until),
+            };
         if defer && !self.deferred.load(Ordering::Relaxed) {
             // Who takes it back to false looks into the outbox after this.
             self.deferred.store(true, Ordering::SeqCst);
@@ -54,13 +59,19 @@ impl Connection {
         defer
     }
 
-    /// Whether this is the consumer that read the messages itself, and not for long. The clock is not
-    /// asked for every answer of one that is quick.
-    fn answers_quickly(&self, until: u64) -> bool {
-        let mut burst = BURST.get();
-        if burst.connection != self.address() {
-            return false;
+    /// The same when a consumer reads: for its own answers as long as there are more messages to
+    /// answer, for others if it is known to be quick, and to come by whether or not there are.
+    fn defer_beside_consumer(&self, until: u64) -> bool {
+        match BURST.get() {
+            burst if burst.connection == self.address() => {
+                self.queue.len() > 0 && self.answers_quickly(burst, until)
+            }
+            _ => until & FOR_ALL != 0 && self.clock(Instant::now()) < until,
         }
+    }
+
+    /// Whether it is not long since this thread read. The clock is not asked for every answer.
+    fn answers_quickly(&self, mut burst: Burst, until: u64) -> bool {
         if burst.unasked > 0 {
             burst.unasked -= 1;
         } else {
@@ -68,10 +79,10 @@ impl Connection {
             let now = self.clock(at);
             if now >= until {
                 // All goes now; what follows may wait for as long again.
-                self.start_deferring(Some(at));
+                self.start_deferring(Some((at, until & FOR_ALL != 0)));
                 return false;
             }
-            let quick = now - burst.asked < QUICK;
+            let quick = now - burst.asked < LITTLE;
             (burst.asked, burst.unasked) = (now, if quick { UNASKED } else { 0 });
         }
         BURST.set(burst);
@@ -98,15 +109,21 @@ impl Connection {
     }
 
     /// For the reader, before it delivers several messages at once. With the time if it is a consumer,
-    /// which may not come by soon: then only its own sends are deferred, and for `TICK`.
-    pub(super) fn start_deferring(&self, direct: Option<Instant>) {
-        let until = direct.map_or(ALWAYS, |now| {
+    /// which may not come by soon: then sends are deferred for [`TICK`], and only its own unless it has
+    /// been quick.
+    pub(super) fn start_deferring(&self, direct: Option<(Instant, bool)>) {
+        let until = direct.map_or(ALWAYS, |(now, quick)| {
             BURST.set(Burst {
                 connection: self.address(),
                 asked: self.clock(now),
                 unasked: 0,
             });
-            self.clock(now + TICK)
+            let until = self.clock(now + TICK);
+            if quick {
+                until | FOR_ALL
+            } else {
+                until & !FOR_ALL
+            }
         });
         self.deferring.store(until, Ordering::SeqCst);
     }

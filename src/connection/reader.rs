@@ -27,6 +27,9 @@ pub(super) const RETRY: Duration = Duration::from_millis(2);
 /// While a writer holds up the end of deferring, the pause between looks grows to this.
 const LONGEST_TICK: Duration = Duration::from_millis(50);
 
+/// A consumer that comes back to read after less than this is likely to do so again.
+const QUICK: Duration = Duration::from_micros(500);
+
 /// When several consumers take turns, the thread reads for so many of them before it tries to leave it
 /// to them again.
 const SHARED: u32 = 1000;
@@ -40,6 +43,8 @@ pub(crate) struct Reader {
     pub(super) leftover: bool,
     /// Sends may be deferred, and the reader comes by after so long.
     tick: Option<Duration>,
+    /// When a read last brought several messages.
+    burst: Option<Instant>,
     /// The last read found as much as there was room for, or the end is known.
     more: bool,
     /// A consumer reads, not the thread.
@@ -82,6 +87,7 @@ impl Reader {
             },
             leftover: false,
             tick: None,
+            burst: None,
             direct: false,
             replaced: false,
             shared: 0,
@@ -265,7 +271,10 @@ impl Reader {
             self.flush();
         }
         if self.producer.batch_len() > 1 {
-            self.connection.start_deferring(self.direct.then_some(now));
+            let last = self.burst.replace(now);
+            let quick = last.is_some_and(|last| now - last < QUICK);
+            let direct = self.direct.then_some((now, quick));
+            self.connection.start_deferring(direct);
             self.tick = Some(TICK);
         }
         if self.direct {
@@ -430,7 +439,8 @@ impl Source for Reader {
                 Ok(Stop::Replaced) => {
                     if self.tick.is_some() {
                         // Nobody comes by until a consumer reads.
-                        self.connection.start_deferring(Some(Instant::now()));
+                        self.connection
+                            .start_deferring(Some((Instant::now(), false)));
                     }
                     self.left = self.intake.message_begun().map(|_| Instant::now());
                     return Some(self);
