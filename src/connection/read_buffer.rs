@@ -1,6 +1,9 @@
 //! Where the socket's bytes land.
 
-/// An idle connection's size.
+/// The size to begin with: most messages are small, and most connections idle.
+const FIRST: usize = 2 << 10;
+
+/// An idle connection's size, at most.
 pub(super) const SMALL: usize = 4 << 10;
 
 /// As large as one read gets.
@@ -48,7 +51,7 @@ impl ReadBuffer {
             (self.start, self.end) = (0, self.end - self.start);
         }
         if self.end == self.bytes.len() {
-            self.bytes.resize(self.end + SMALL, 0);
+            self.bytes.resize(self.end + FIRST, 0);
         }
         &mut self.bytes[self.end..]
     }
