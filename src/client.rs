@@ -5,6 +5,7 @@ use crate::config::{Config, deadline};
 use crate::connection::Opened;
 use crate::delivery::{Delivery, Event};
 use crate::error::{Error, Misuse, UriError};
+use crate::handle::{Head, Heads};
 use crate::handshake::{self, ClientHandshake, RequestOptions};
 use crate::message::Message;
 use crate::net::link::Link;
@@ -363,9 +364,9 @@ impl ClientBuilder {
         let parts = link.into_parts();
         agreed.rest.extend_from_slice(&parts.pending);
         log::debug!("connected to {}:{}", target.host(), target.port());
-        let opened = Opened {
+        let mut opened = Opened {
             role: Role::Client,
-            config: self.config.clone(),
+            config: Arc::new(self.config.clone()),
             transport: parts.transport,
             tls: parts.tls,
             ended: parts.ended,
@@ -373,8 +374,11 @@ impl ClientBuilder {
             deflate: agreed.deflate,
             outlet: self.delivery.outlet(),
         };
-        let request = handshake.request().clone();
-        let (ws, reader) = WebSocket::new(opened, request, agreed.response, agreed.subprotocol);
+        let heads = Heads {
+            request: Box::new(handshake.request().clone()),
+            response: Head::parsed(Box::new(agreed.response)),
+        };
+        let (ws, reader) = WebSocket::new(&mut opened, heads, agreed.subprotocol);
         reader.start(ws.sender())?;
         Ok(ws)
     }

@@ -2,19 +2,58 @@
 
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::connection::Connection;
+use crate::handshake::parse_response;
 use crate::message::Text;
-use std::sync::Arc;
+use bytes::Bytes;
+use http::{Request, Response};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
-/// What all handles of a connection share. With the last of them the connection goes.
+/// A connection while any handle on it is alive.
 #[derive(Debug)]
 pub(crate) struct Handle {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) request: http::Request<()>,
-    pub(crate) response: http::Response<()>,
+    pub(crate) heads: Heads,
     pub(crate) subprotocol: Option<String>,
-    /// A server's handler has returned: the purpose is fulfilled.
+    /// The end of the last handle means that the work is done.
     pub(crate) normal_on_drop: AtomicBool,
+}
+
+/// The request and the response of the opening handshake.
+#[derive(Debug)]
+pub(crate) struct Heads {
+    pub(crate) request: Box<Request<()>>,
+    pub(crate) response: Head,
+}
+
+/// A response as it was sent takes a fraction of the memory of one that was parsed, and few connections
+/// are asked for it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    bytes: Bytes,
+    parsed: OnceLock<Box<Response<()>>>,
+}
+
+impl Head {
+    /// A valid one.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Head {
+            bytes: bytes.into(),
+            parsed: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn parsed(response: Box<Response<()>>) -> Self {
+        Head {
+            bytes: Bytes::new(),
+            parsed: response.into(),
+        }
+    }
+
+    pub(crate) fn get(&self) -> &Response<()> {
+        let parse = || parse_response(&self.bytes).unwrap_or_default();
+        self.parsed.get_or_init(|| Box::new(parse()))
+    }
 }
 
 impl Handle {

@@ -50,41 +50,35 @@ pub(crate) enum Empty {
     ForEver,
 }
 
-/// A new queue. It ends when the [`Producer`] is dropped. If it is `diverted`, receive calls find
-/// nothing in it: its messages leave by [`Producer::take_front`].
-pub(crate) fn queue(config: &QueueConfig, diverted: bool) -> (Producer, Arc<Queue>) {
-    let (sender, receiver) = unbounded();
-    // Only a producer that waits elsewhere needs it.
-    let (wake, woken) = if diverted {
-        let (wake, woken) = bounded(1);
-        (Some(wake), woken)
-    } else {
-        (None, never())
+/// How messages leave a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    ReceiveCalls,
+    /// By [`Producer::take_front`]; the queue is *diverted*, receive calls find nothing in it.
+    Callback,
+    /// The same, and the producer waits for room there.
+    Channel,
+}
+
+/// A new queue. It ends when the [`Producer`] is dropped.
+pub(crate) fn queue(config: &QueueConfig, exit: Exit) -> (Producer, Arc<Queue>) {
+    let (sender, receiver) = apart(unbounded);
+    let (wake, woken) = match exit {
+        Exit::Channel => {
+            let (wake, woken) = apart(|| bounded(1));
+            (Some(wake), woken)
+        }
+        Exit::ReceiveCalls | Exit::Callback => (None, never()),
     };
-    let queue = Arc::new_cyclic(|myself| Queue {
-        myself: Weak::clone(myself),
-        receiver,
-        front: Mutex::new(Front::default()),
-        spare: Mutex::new(Vec::new()),
-        arrived: Condvar::new(),
-        waiting: AtomicUsize::new(0),
-        tasks: AtomicU64::new(0),
-        put: Tally::default(),
-        taken: Tally::default(),
-        dropped: Tally::default(),
-        refused: Tally::default(),
-        high: HighMark::new(),
-        bounds: Bounds::new(config),
-        burst: AtomicBool::new(false),
-        paused: AtomicBool::new(false),
-        released: AtomicBool::new(false),
-        ended: AtomicBool::new(false),
-        diverted: wake,
-        pauses: Mutex::new(Pauses::default()),
-        resume: Condvar::new(),
-        role: ReadRole::new(),
-    });
+    let queue = Queue::new(config, exit, receiver, wake);
     (Producer::new(sender, woken, Arc::clone(&queue)), queue)
+}
+
+/// Calls a constructor that builds its value on the stack: nothing else is to lie below that, since the
+/// thread keeps what it touches.
+#[inline(never)]
+fn apart<T>(construct: impl FnOnce() -> T) -> T {
+    construct()
 }
 
 /// What consumers share.
@@ -117,8 +111,10 @@ pub(crate) struct Queue {
     released: AtomicBool,
     /// The producer is gone.
     ended: AtomicBool,
-    /// If messages leave by another way than receive calls: wakes the producer, who may wait there.
-    diverted: Option<Sender<()>>,
+    /// Messages leave by another way than receive calls.
+    diverted: bool,
+    /// Wakes the producer, if it may wait there.
+    wake: Option<Sender<()>>,
     pauses: Mutex<Pauses>,
     resume: Condvar,
     role: ReadRole,
@@ -143,6 +139,39 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
+    #[inline(never)] // As `apart`.
+    fn new(
+        config: &QueueConfig,
+        exit: Exit,
+        receiver: Receiver<Batch>,
+        wake: Option<Sender<()>>,
+    ) -> Arc<Queue> {
+        Arc::new_cyclic(|myself| Queue {
+            myself: Weak::clone(myself),
+            receiver,
+            front: Mutex::new(Front::default()),
+            spare: Mutex::new(Vec::new()),
+            arrived: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            tasks: AtomicU64::new(0),
+            put: Tally::default(),
+            taken: Tally::default(),
+            dropped: Tally::default(),
+            refused: Tally::default(),
+            high: HighMark::new(),
+            bounds: Bounds::new(config),
+            burst: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+            released: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            diverted: exit != Exit::ReceiveCalls,
+            wake,
+            pauses: Mutex::new(Pauses::default()),
+            resume: Condvar::new(),
+            role: ReadRole::new(),
+        })
+    }
+
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
         self.difference(Tally::messages)
@@ -235,7 +264,7 @@ impl Queue {
 
     /// Whether messages leave by another way than receive calls.
     pub(crate) fn is_diverted(&self) -> bool {
-        self.diverted.is_some()
+        self.diverted
     }
 
     #[inline]
@@ -379,7 +408,7 @@ impl Queue {
     fn wake_producer(&self) {
         drop(self.lock_pauses());
         self.resume.notify_all();
-        if let Some(wake) = &self.diverted {
+        if let Some(wake) = &self.wake {
             // If it is full, the producer is as good as awake.
             let _ = wake.try_send(());
         }

@@ -1,9 +1,11 @@
 //! Serving (RFC 6455 section 4.2).
 
+mod accept;
 mod shared;
 mod upgrade;
 
-pub use upgrade::{Accept, Upgrade};
+pub use accept::Accept;
+pub use upgrade::Upgrade;
 
 use crate::close::CloseFrame;
 use crate::compression::Compression;
@@ -90,7 +92,7 @@ impl ServerBuilder {
             shared: Arc::new(Shared {
                 addr: listener.local_addr()?,
                 listener,
-                config: self.config,
+                config: Arc::new(self.config),
                 tls: self.tls,
                 subprotocols: self.subprotocols,
                 stopping: AtomicBool::new(false),

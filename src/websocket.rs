@@ -9,7 +9,7 @@ use crate::connection::{Connection, Opened, Reader};
 use crate::error::{
     Error, Misuse, RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError,
 };
-use crate::handle::Handle;
+use crate::handle::{Handle, Heads};
 use crate::message::{Message, MessageKind, Text};
 use crate::message_writer::MessageWriter;
 use crate::queue::QueueView;
@@ -43,16 +43,14 @@ pub struct WebSocket {
 impl WebSocket {
     /// With its reader, which is yet to be started.
     pub(crate) fn new(
-        opened: Opened,
-        request: http::Request<()>,
-        response: http::Response<()>,
+        opened: &mut Opened,
+        heads: Heads,
         subprotocol: Option<String>,
-    ) -> (Self, Reader) {
+    ) -> (Self, Box<Reader>) {
         let (connection, reader) = Connection::new(opened);
         let handle = Arc::new(Handle {
             connection,
-            request,
-            response,
+            heads,
             subprotocol,
             normal_on_drop: AtomicBool::new(false),
         });

@@ -22,7 +22,9 @@ pub(super) enum Got {
 
 #[derive(Debug)]
 pub(super) struct Intake {
-    inbound: Inbound,
+    /// Apart, so that what is moved while a connection opens is small: the deepest stack of that is
+    /// memory which a thread keeps.
+    inbound: Box<Inbound>,
     /// What the socket gave: frames, or ciphertext.
     socket: ReadBuffer,
     /// With TLS: decrypted bytes, and how many of them are taken.
@@ -39,7 +41,7 @@ pub(super) struct Intake {
 
 impl Intake {
     /// With bytes that came behind the opening handshake, and whether TLS ended behind them.
-    pub(super) fn new(inbound: Inbound, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
+    pub(super) fn new(inbound: Box<Inbound>, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
         let (frames, plain) = if tls {
             (Vec::new(), Some(rest))
         } else {

@@ -22,7 +22,7 @@ use crate::config::{Config, NO_PIECES, Overflow, QueueConfig};
 use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Deflater, Inbound, Outbound, Role};
-use crate::queue::{self, Queue};
+use crate::queue::{self, Exit, Producer, Queue};
 pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     /// For whoever has to come back to it later.
     myself: Weak<Connection>,
     role: Role,
-    config: Config,
+    config: Arc<Config>,
     /// What was agreed on, and what this side makes of it.
     deflate: Option<DeflateParams>,
     compressing: Option<Compressing>,
@@ -136,7 +136,7 @@ impl End {
 /// What the opening handshake hands over.
 pub(crate) struct Opened {
     pub(crate) role: Role,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) tls: Option<Box<dyn TlsSession>>,
     /// The peer has ended TLS behind `rest`.
@@ -149,21 +149,36 @@ pub(crate) struct Opened {
 }
 
 impl Connection {
-    /// With its reader, which is yet to be started.
-    pub(crate) fn new(opened: Opened) -> (Arc<Self>, Reader) {
+    /// With its reader, which is yet to be started. It is made on the heap, in steps whose frames
+    /// are not on the stack together: how deep the opening handshake goes is memory that the thread of a
+    /// server's connection keeps.
+    pub(crate) fn new(opened: &mut Opened) -> (Arc<Self>, Box<Reader>) {
+        let exit = match &opened.outlet {
+            None => Exit::ReceiveCalls,
+            Some(outlet) if outlet.runs_application() => Exit::Callback,
+            Some(_) => Exit::Channel,
+        };
         let diverted = opened.outlet.is_some();
-        let (producer, queue) = queue::queue(&opened.config.queue, diverted);
+        let (producer, queue) = queue::queue(&opened.config.queue, exit);
+        let connection = Connection::share(opened, queue);
+        let inbound = connection.inbound(diverted);
+        let reader = connection.reader(opened, producer, inbound);
+        (connection, reader)
+    }
+
+    #[inline(never)]
+    fn share(opened: &mut Opened, queue: Arc<Queue>) -> Arc<Self> {
         let compressing = (opened.config.compression)
             .zip(opened.deflate)
             .map(|(ours, agreed)| Compressing::new(&ours, &agreed, opened.role));
-        let connection = Arc::new_cyclic(|myself| Connection {
+        Arc::new_cyclic(|myself| Connection {
             myself: Weak::clone(myself),
             role: opened.role,
-            config: opened.config,
+            config: Arc::clone(&opened.config),
             deflate: opened.deflate,
             compressing,
-            transport: opened.transport,
-            tls: opened.tls.map(|session| Tls {
+            transport: Arc::clone(&opened.transport),
+            tls: opened.tls.take().map(|session| Tls {
                 has_output: AtomicBool::new(session.has_output()),
                 session: Mutex::new(session),
             }),
@@ -187,18 +202,32 @@ impl Connection {
             end: OnceLock::new(),
             ended: Mutex::new(()),
             end_came: Condvar::new(),
-        });
-        let limits = connection.config.limits.clone();
+        })
+    }
+
+    #[inline(never)]
+    fn reader(
+        self: &Arc<Self>,
+        opened: &mut Opened,
+        producer: Producer,
+        inbound: Box<Inbound>,
+    ) -> Box<Reader> {
+        let rest = std::mem::take(&mut opened.rest);
+        let intake = Intake::new(inbound, self.tls.is_some(), rest, opened.ended);
+        let connection = Arc::clone(self);
+        let outlet = opened.outlet.take();
+        Box::new(Reader::new(connection, producer, intake, outlet))
+    }
+
+    #[inline(never)]
+    fn inbound(&self, diverted: bool) -> Box<Inbound> {
         // An outlet gets whole messages.
-        let stream_above = connection.config.stream_above.filter(|_| !diverted);
-        let mut inbound = Inbound::new(connection.role, limits, stream_above);
-        if let Some(agreed) = &connection.deflate {
-            inbound = inbound.inflating(agreed.peer_takes_over(connection.role));
-        }
-        let tls = connection.tls.is_some();
-        let intake = Intake::new(inbound, tls, opened.rest, opened.ended);
-        let reader = Reader::new(Arc::clone(&connection), producer, intake, opened.outlet);
-        (connection, reader)
+        let stream_above = self.config.stream_above.filter(|_| !diverted);
+        let inbound = Inbound::new(self.role, self.config.limits.clone(), stream_above);
+        Box::new(match &self.deflate {
+            None => inbound,
+            Some(agreed) => inbound.inflating(agreed.peer_takes_over(self.role)),
+        })
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {

@@ -155,7 +155,7 @@ impl ClientHandshake {
         mut bytes: &[u8],
     ) -> Result<Option<Opened>, HandshakeError> {
         while let Some((complete, rest)) = head.receive(bytes)? {
-            let response = parse_response(&complete)?;
+            let response = parse_response(&complete.into())?;
             match response.status() {
                 StatusCode::SWITCHING_PROTOCOLS => return self.open(response, rest).map(Some),
                 // RFC 9110 section 15.2: others may come before the answer, and may be ignored.

@@ -203,7 +203,8 @@ fn every_handshake_has_its_own_key_and_a_server_takes_it() {
     let mut second = ClientHandshake::new(&target, &options()).unwrap();
     assert_ne!(first.request_bytes(), second.request_bytes());
     let mut server = ServerHandshake::new(16 << 10);
-    let (request, _) = server.receive(&second.request_bytes()).unwrap().unwrap();
+    let received = server.receive(&second.request_bytes()).unwrap().unwrap();
+    let request = received.request;
     let response = accept(&request, Some("superchat"), None, &HeaderMap::new()).unwrap();
     let opened = second
         .receive(&render_response(&response))

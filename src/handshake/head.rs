@@ -1,7 +1,8 @@
 //! The heads of HTTP/1.1 messages: collected from bytes in any cuts, then parsed (RFC 9112).
 
 use super::{HandshakeError, is_token_byte};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use std::mem;
 
 /// What the first line is.
@@ -50,6 +51,10 @@ impl HeadReader {
         &mut self,
         mut bytes: &'a [u8],
     ) -> Result<Option<HeadAndRest<'a>>, HandshakeError> {
+        if self.buffer.capacity() == 0 {
+            // Most heads come whole.
+            self.buffer.reserve_exact(bytes.len().min(self.limit));
+        }
         while !bytes.is_empty() {
             let end = bytes.iter().position(|&b| b == b'\n').map(|i| i + 1);
             let (piece, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -128,9 +133,10 @@ impl HeadReader {
     }
 }
 
-/// Any request that HTTP/1 allows, whether or not it asks for a WebSocket.
-pub(super) fn parse_request(head: &[u8]) -> Result<Request<()>, HandshakeError> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+/// Any request that HTTP/1 allows, whether or not it asks for a WebSocket. Its parts share the memory
+/// of the head.
+pub(super) fn parse_request(head: &Bytes) -> Result<Box<Request<()>>, HandshakeError> {
+    let mut headers = room_for_headers(head);
     let mut parsed = httparse::Request::new(&mut headers);
     parsed.parse(head).map_err(|e| parse_error(e, head))?;
     let target = parsed.path.unwrap_or_default();
@@ -138,19 +144,20 @@ pub(super) fn parse_request(head: &[u8]) -> Result<Request<()>, HandshakeError> 
     if target.contains('#') || !target.is_ascii() {
         return Err(HandshakeError::Target);
     }
-    let mut request = Request::new(());
-    *request.uri_mut() = target.parse().map_err(|_| HandshakeError::Target)?;
+    let mut request = Box::<Request<()>>::default();
+    let target = head.slice_ref(target.as_bytes());
+    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_| HandshakeError::Target)?;
     *request.method_mut() = parsed
         .method
         .and_then(|method| method.parse().ok())
         .ok_or(HandshakeError::Syntax)?;
     *request.version_mut() = version(parsed.version);
-    *request.headers_mut() = convert_headers(parsed.headers)?;
+    *request.headers_mut() = convert_headers(parsed.headers, head)?;
     Ok(request)
 }
 
-pub(super) fn parse_response(head: &[u8]) -> Result<Response<()>, HandshakeError> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+pub(crate) fn parse_response(head: &Bytes) -> Result<Response<()>, HandshakeError> {
+    let mut headers = room_for_headers(head);
     let mut parsed = httparse::Response::new(&mut headers);
     parsed.parse(head).map_err(|e| parse_error(e, head))?;
     let mut response = Response::new(());
@@ -159,8 +166,15 @@ pub(super) fn parse_response(head: &[u8]) -> Result<Response<()>, HandshakeError
         .and_then(|code| StatusCode::from_u16(code).ok())
         .ok_or(HandshakeError::Syntax)?;
     *response.version_mut() = version(parsed.version);
-    *response.headers_mut() = convert_headers(parsed.headers)?;
+    *response.headers_mut() = convert_headers(parsed.headers, head)?;
     Ok(response)
+}
+
+/// On the heap, and no more than there are lines: an array for the most would be the largest thing on
+/// the stack of a connection's thread.
+fn room_for_headers(head: &[u8]) -> Vec<httparse::Header<'_>> {
+    let lines = head.iter().filter(|&&b| b == b'\n').count();
+    vec![httparse::EMPTY_HEADER; lines.min(MAX_HEADERS)]
 }
 
 fn version(minor: Option<u8>) -> Version {
@@ -183,11 +197,15 @@ fn parse_error(error: httparse::Error, head: &[u8]) -> HandshakeError {
     }
 }
 
-fn convert_headers(parsed: &[httparse::Header<'_>]) -> Result<HeaderMap, HandshakeError> {
+fn convert_headers(
+    parsed: &[httparse::Header<'_>],
+    head: &Bytes,
+) -> Result<HeaderMap, HandshakeError> {
     let mut headers = HeaderMap::with_capacity(parsed.len());
     for header in parsed {
         let name = HeaderName::try_from(header.name).map_err(|_| HandshakeError::Syntax)?;
-        let value = HeaderValue::from_bytes(header.value).map_err(|_| HandshakeError::Syntax)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(header.value))
+            .map_err(|_| HandshakeError::Syntax)?;
         headers.append(name, value);
     }
     Ok(headers)

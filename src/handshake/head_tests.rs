@@ -2,6 +2,7 @@
 
 use super::HandshakeError;
 use super::head::{HeadReader, Start, parse_request, parse_response};
+use bytes::Bytes;
 use http::Version;
 
 const LIMIT: usize = 16 << 10;
@@ -153,7 +154,7 @@ fn a_hundred_headers_are_allowed() {
         "handshake.too_many_headers"
     );
     assert_eq!(request_kind(head(100).as_bytes()), "complete");
-    let parsed = parse_request(head(100).as_bytes()).unwrap();
+    let parsed = parse_request(&head(100).into()).unwrap();
     assert_eq!(parsed.headers().len(), 100);
 }
 
@@ -200,7 +201,7 @@ fn malformed_requests_are_refused() {
         "G@T / HTTP/1.1\r\n\r\n",
         "GET\r\n\r\n",
     ] {
-        let error = parse_request(head.as_bytes()).unwrap_err();
+        let error = parse_request(&Bytes::copy_from_slice(head.as_bytes())).unwrap_err();
         let expected = match head {
             // The second word is where the version should be.
             "GET /a b HTTP/1.1\r\n\r\n" => "handshake.http_version",
@@ -212,7 +213,8 @@ fn malformed_requests_are_refused() {
 
 #[test]
 fn versions_are_told_from_garbage() {
-    let version = |head: &str| parse_request(head.as_bytes()).map(|r| r.version());
+    let version =
+        |head: &str| parse_request(&Bytes::copy_from_slice(head.as_bytes())).map(|r| r.version());
     assert_eq!(version("GET / HTTP/1.1\r\n\r\n").unwrap(), Version::HTTP_11);
     assert_eq!(version("GET / HTTP/1.0\r\n\r\n").unwrap(), Version::HTTP_10);
     for head in [
@@ -235,13 +237,15 @@ fn malformed_responses_are_refused() {
         "HTTP/1.1 099 x\r\n\r\n",
         "HTTP/1.1 101 x\r\nX : y\r\n\r\n",
     ] {
-        let error = parse_response(head.as_bytes()).unwrap_err();
+        let error = parse_response(&Bytes::copy_from_slice(head.as_bytes())).unwrap_err();
         assert_eq!(error.kind(), "handshake.syntax", "{head:?}");
     }
-    let error = parse_response(b"HTTP/2 101 x\r\n\r\n").unwrap_err();
+    let error = parse_response(&Bytes::from_static(b"HTTP/2 101 x\r\n\r\n")).unwrap_err();
     assert_eq!(error.kind(), "handshake.http_version");
     assert_eq!(
-        parse_response(b"HTTP/1.1 101\r\n\r\n").unwrap().status(),
+        parse_response(&Bytes::from_static(b"HTTP/1.1 101\r\n\r\n"))
+            .unwrap()
+            .status(),
         101
     );
 }

@@ -10,8 +10,10 @@ mod server;
 pub(crate) use client::{ClientHandshake, Opened, RequestOptions};
 pub use error::HandshakeError;
 pub(crate) use extensions::agree;
+pub(crate) use head::parse_response;
 pub(crate) use server::{
-    ServerHandshake, accept, offered_subprotocols, origin, refusal, render_response,
+    Received, ServerHandshake, accept, accept_plainly, offered_subprotocols, origin, refusal,
+    render_response,
 };
 
 use http::HeaderMap;

@@ -34,9 +34,9 @@ fn serve(pieces: &[&[u8]]) -> String {
     for (i, piece) in pieces.iter().enumerate() {
         match handshake.receive(piece) {
             Ok(None) => {}
-            Ok(Some((request, rest))) => {
-                let rest = [&rest[..], &pieces[i + 1..].concat()].concat();
-                return format!("{request:?} {rest:?}");
+            Ok(Some(received)) => {
+                let rest = [&received.rest[..], &pieces[i + 1..].concat()].concat();
+                return format!("{:?} {rest:?}", received.request);
             }
             Err(e) => return e.kind().to_owned(),
         }

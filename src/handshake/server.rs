@@ -15,8 +15,13 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
-/// A request that may be accepted, and the bytes after it, which belong to the first frames.
-pub(crate) type Received = (Request<()>, Vec<u8>);
+/// A request that may be accepted.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) request: Box<Request<()>>,
+    /// The bytes after it, which belong to the first frames.
+    pub(crate) rest: Vec<u8>,
+}
 
 /// Receives the request of a client.
 #[derive(Debug)]
@@ -40,10 +45,11 @@ impl ServerHandshake {
         let Some((head, rest)) = self.head.receive(bytes)? else {
             return Ok(None);
         };
-        let request = parse_request(&head)?;
+        let request = parse_request(&head.into())?;
         check_http(&request)?;
         check_websocket(request.headers())?;
-        Ok(Some((request, rest.to_vec())))
+        let rest = rest.to_vec();
+        Ok(Some(Received { request, rest }))
     }
 }
 
@@ -136,14 +142,10 @@ pub(crate) fn accept(
     extensions: Option<HeaderValue>,
     extra: &HeaderMap,
 ) -> Result<Response<()>, Misuse> {
-    let key = request
-        .headers()
-        .get(SEC_WEBSOCKET_KEY)
-        .ok_or(Misuse::Response)?;
+    let digest = digest(request)?;
     if extra.keys().any(is_reserved) {
         return Err(Misuse::Header);
     }
-    let digest = derive_accept_key(key.as_bytes());
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -163,6 +165,41 @@ pub(crate) fn accept(
     }
     append_all(headers, extra);
     Ok(response)
+}
+
+/// The bytes of [`accept`]'s response, if there are no extra headers.
+///
+/// # Errors
+///
+/// [`Misuse::Response`] as there.
+pub(crate) fn accept_plainly(
+    request: &Request<()>,
+    subprotocol: Option<&str>,
+    extensions: Option<&HeaderValue>,
+) -> Result<Vec<u8>, Misuse> {
+    let digest = digest(request)?;
+    // It is kept, and most responses have no more than this.
+    let mut out = Vec::with_capacity(SWITCHING.len() + digest.len() + 4);
+    out.extend_from_slice(SWITCHING);
+    out.extend_from_slice(digest.as_bytes());
+    if let Some(subprotocol) = subprotocol {
+        if !offered_subprotocols(request).contains(&subprotocol) {
+            return Err(Misuse::Response);
+        }
+        out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        out.extend_from_slice(subprotocol.as_bytes());
+    }
+    if let Some(extensions) = extensions {
+        out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+        out.extend_from_slice(extensions.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n\r\n");
+    Ok(out)
+}
+
+fn digest(request: &Request<()>) -> Result<String, Misuse> {
+    let key = request.headers().get(SEC_WEBSOCKET_KEY);
+    Ok(derive_accept_key(key.ok_or(Misuse::Response)?.as_bytes()))
 }
 
 /// The bytes of a response without a body.
@@ -214,3 +251,7 @@ fn append_all(headers: &mut HeaderMap, extra: &HeaderMap) {
         headers.append(name, value.clone());
     }
 }
+
+/// How a response begins that opens a connection, up to the digest.
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: ";

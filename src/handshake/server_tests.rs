@@ -16,11 +16,11 @@ const REQUEST: &str = "GET /chat HTTP/1.1\r\n\
     Sec-WebSocket-Protocol: chat, superchat\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
-fn receive(request: &str) -> Result<Request<()>, HandshakeError> {
+fn receive(request: &str) -> Result<Box<Request<()>>, HandshakeError> {
     let received = ServerHandshake::new(LIMIT).receive(request.as_bytes())?;
-    let (request, rest) = received.expect("the request is complete");
-    assert!(rest.is_empty());
-    Ok(request)
+    let received = received.expect("the request is complete");
+    assert!(received.rest.is_empty());
+    Ok(received.request)
 }
 
 /// The request of the RFC with one part replaced.
@@ -77,13 +77,35 @@ fn the_example_of_the_rfc_is_accepted() {
 }
 
 #[test]
+fn a_response_without_extra_headers_has_the_same_bytes_either_way() {
+    let request = receive(REQUEST).unwrap();
+    let extensions = HeaderValue::from_static("permessage-deflate");
+    for subprotocol in [None, Some("chat")] {
+        for extensions in [None, Some(&extensions)] {
+            let none = HeaderMap::new();
+            let response = accept(&request, subprotocol, extensions.cloned(), &none).unwrap();
+            let bytes = accept_plainly(&request, subprotocol, extensions).unwrap();
+            assert_eq!(bytes, render_response(&response));
+            let parsed = parse_response(&bytes.into()).unwrap();
+            assert_eq!(format!("{parsed:?}"), format!("{response:?}"));
+        }
+    }
+    for subprotocol in ["other", "", "chat\r\nX: y"] {
+        let error = accept_plainly(&request, Some(subprotocol), None).unwrap_err();
+        assert_eq!(error, Misuse::Response);
+    }
+    let error = accept_plainly(&Request::new(()), None, None).unwrap_err();
+    assert_eq!(error, Misuse::Response);
+}
+
+#[test]
 fn requests_arrive_in_any_cuts_with_frames_behind_them() {
     let bytes = [REQUEST.as_bytes(), b"\x89\x80abcd"].concat();
     for cut in 0..REQUEST.len() {
         let mut handshake = ServerHandshake::new(LIMIT);
         assert!(handshake.receive(&bytes[..cut]).unwrap().is_none());
-        let (_, rest) = handshake.receive(&bytes[cut..]).unwrap().unwrap();
-        assert_eq!(rest, b"\x89\x80abcd");
+        let received = handshake.receive(&bytes[cut..]).unwrap().unwrap();
+        assert_eq!(received.rest, b"\x89\x80abcd");
     }
     let mut handshake = ServerHandshake::new(LIMIT);
     let mut complete = 0;

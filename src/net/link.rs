@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// What one read takes at most.
-const CHUNK: usize = 4096;
+const CHUNK: usize = 2048;
 
 /// A transport, and the TLS on it once that was started.
 pub(crate) struct Link {
@@ -148,7 +148,7 @@ impl Link {
 
     /// Passes what one read of the socket brings through TLS, and sends what TLS has to answer.
     fn receive(&mut self, plaintext: &mut Vec<u8>, deadline: Option<Instant>) -> Result<(), Error> {
-        let mut chunk = [0; CHUNK];
+        let mut chunk = vec![0; CHUNK];
         let count = self.read_socket(&mut chunk, deadline)?;
         if count == 0 {
             return Err(Error::eof());

@@ -23,7 +23,7 @@ fn schedules() -> usize {
 }
 
 fn small(messages: usize) -> (Producer, Arc<Queue>) {
-    queue(&bounds(messages, None), false)
+    queue(&bounds(messages, None), Exit::ReceiveCalls)
 }
 
 fn bounds(messages: usize, low_mark: Option<usize>) -> QueueConfig {
@@ -189,7 +189,7 @@ fn a_consumer_that_takes_wakes_a_paused_producer() {
 #[test]
 fn the_taking_that_reaches_the_low_mark_wakes_a_paused_producer() {
     check(|| {
-        let (mut producer, queue) = queue(&bounds(3, Some(1)), false);
+        let (mut producer, queue) = queue(&bounds(3, Some(1)), Exit::ReceiveCalls);
         let consumers = [spawn(&queue, take_one), spawn(&queue, take_one)];
         send(&mut producer, [0, 1, 2, 3]);
         assert_eq!(sorted(consumers.map(join)), [0, 1]);
@@ -448,7 +448,7 @@ fn a_producer_that_drops_the_oldest_leaves_the_newest_to_a_consumer() {
             overflow: Overflow::DropOldest,
             ..bounds(1, None)
         };
-        let (mut producer, queue) = queue(&config, false);
+        let (mut producer, queue) = queue(&config, Exit::ReceiveCalls);
         let consumer = spawn(&queue, take_all);
         for n in 0..3 {
             send(&mut producer, [n]);

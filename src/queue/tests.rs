@@ -18,7 +18,7 @@ fn bounded(messages: usize, bytes: usize) -> (Producer, Arc<Queue>) {
         bytes,
         ..QueueConfig::default()
     };
-    queue(&config, false)
+    queue(&config, Exit::ReceiveCalls)
 }
 
 fn numbered(n: u32) -> Message {

@@ -19,7 +19,7 @@ use std::time::Instant;
 pub(super) struct Shared {
     pub(super) listener: TcpListener,
     pub(super) addr: SocketAddr,
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) tls: Option<TlsConfig>,
     pub(super) subprotocols: Vec<String>,
     pub(super) stopping: AtomicBool,

@@ -1,20 +1,22 @@
 //! A client's request for a WebSocket, and the answer to it.
 
+use super::accept::Accept;
 use super::shared::Shared;
 use crate::close::CloseFrame;
-use crate::compression::Compression;
+use crate::compression::{Compression, DeflateParams};
 use crate::config::{Config, deadline};
 use crate::connection::{Opened, Reader};
 use crate::delivery::{Delivery, Event};
 use crate::error::{Error, Misuse, Timeout};
-use crate::handshake::{self, HandshakeError, ServerHandshake};
+use crate::handle::{Head, Heads};
+use crate::handshake::{self, HandshakeError, Received, ServerHandshake};
 use crate::message::Message;
 use crate::net::Transport;
 use crate::net::link::Link;
 use crate::protocol::Role;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,8 +44,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Upgrade {
     /// `None` once it was answered.
-    pending: Option<Pending>,
-    request: Request<()>,
+    pending: Option<Box<Pending>>,
+    request: Box<Request<()>>,
     delivery: Delivery,
     /// Instead of that of the configuration.
     compression: Option<Option<Compression>>,
@@ -57,64 +59,19 @@ struct Pending {
     deadline: Option<Instant>,
 }
 
-/// How to accept an [`Upgrade`].
-///
-/// # Examples
-///
-/// ```no_run
-/// # fn example(upgrade: wsync::Upgrade) -> Result<(), wsync::Error> {
-/// use wsync::Accept;
-///
-/// let ws = upgrade.accept_with(Accept::new().subprotocol("chat.v2").header("X-Room", "7"))?;
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone, Default)]
-pub struct Accept {
+/// What the client is answered, and what was agreed on by that.
+struct Answer {
+    config: Arc<Config>,
+    deflate: Option<DeflateParams>,
     subprotocol: Option<String>,
-    headers: HeaderMap,
-    config: Option<Config>,
-    misuse: Option<Misuse>,
-}
-
-impl Accept {
-    /// Without a subprotocol or headers of its own.
-    pub fn new() -> Self {
-        Accept::default()
-    }
-
-    /// Agrees on a subprotocol, which the client must have offered (RFC 6455 section 1.9).
-    #[must_use]
-    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
-        self.subprotocol = Some(subprotocol.into());
-        self
-    }
-
-    /// Adds a header to the response. Those of the handshake itself cannot be set.
-    #[must_use]
-    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
-        match (
-            HeaderName::try_from(name.as_ref()),
-            HeaderValue::from_str(value.as_ref()),
-        ) {
-            (Ok(name), Ok(value)) => {
-                self.headers.append(name, value);
-            }
-            _ => self.misuse = Some(Misuse::Header),
-        }
-        self
-    }
-
-    /// Sets limits, timeouts and the bounds of the queue for this connection. Defaults to those of
-    /// the server.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = Some(config);
-        self
-    }
+    bytes: Vec<u8>,
+    /// If the bytes do not tell.
+    parsed: Option<Box<Response<()>>>,
 }
 
 impl Upgrade {
     /// TLS and the request, under one deadline; a client that asks wrongly is told so.
+    #[inline(never)] // Its frame is not to stay, nor to lie below the others of the handshake.
     pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
         stream.prepare()?;
         let deadline = deadline(Instant::now(), server.config.timeouts.open);
@@ -132,13 +89,13 @@ impl Upgrade {
             false => received,
         };
         match received {
-            Ok((request, rest)) => Ok(Upgrade {
-                pending: Some(Pending {
+            Ok(received) => Ok(Upgrade {
+                pending: Some(Box::new(Pending {
                     link,
-                    rest,
+                    rest: received.rest,
                     deadline,
-                }),
-                request,
+                })),
+                request: received.request,
                 delivery: Delivery::default(),
                 compression: None,
                 server,
@@ -275,8 +232,9 @@ impl Upgrade {
     /// Until the response is with the operating system, at most
     /// [`Timeouts::open`](crate::Timeouts::open) after the client came.
     pub fn accept(self) -> Result<WebSocket, Error> {
-        let accept = self.accept_first();
-        self.accept_with(accept)
+        let (ws, reader) = self.open(None)?;
+        start(reader, &ws)?;
+        Ok(ws)
     }
 
     /// Accepts with a subprotocol, headers or settings of this connection's own.
@@ -291,8 +249,8 @@ impl Upgrade {
     ///
     /// As [`accept`](Self::accept).
     pub fn accept_with(self, accept: Accept) -> Result<WebSocket, Error> {
-        let (ws, reader) = self.open(accept)?;
-        reader.start(ws.sender())?;
+        let (ws, reader) = self.open(Some(&accept))?;
+        start(reader, &ws)?;
         Ok(ws)
     }
 
@@ -324,8 +282,7 @@ impl Upgrade {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn run(self) -> Result<WebSocket, Error> {
-        let accept = self.accept_first();
-        self.run_with(accept)
+        self.run_as(None)
     }
 
     /// The same with a subprotocol, headers or settings of this connection's own.
@@ -337,77 +294,119 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`run`](Self::run).
-    pub fn run_with(mut self, accept: Accept) -> Result<WebSocket, Error> {
+    pub fn run_with(self, accept: Accept) -> Result<WebSocket, Error> {
+        self.run_as(Some(&accept))
+    }
+
+    fn run_as(mut self, accept: Option<&Accept>) -> Result<WebSocket, Error> {
         if self.delivery.is_none() {
             self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
             return Err(Misuse::NoDelivery.into());
         }
         let (ws, reader) = self.open(accept)?;
-        reader.run(ws.sender());
+        run(reader, &ws);
         Ok(ws)
     }
 
-    /// With the first subprotocol of the server's that the client offers.
-    fn accept_first(&self) -> Accept {
+    /// The first subprotocol of the server's that the client offers.
+    fn first_subprotocol(&self) -> Option<&str> {
+        let mut ours = self.server.subprotocols.iter().peekable();
+        ours.peek()?;
         let offered = self.subprotocols();
-        let ours = &self.server.subprotocols;
-        let common = ours.iter().find(|ours| offered.contains(&ours.as_str()));
-        Accept {
-            subprotocol: common.cloned(),
-            ..Accept::default()
-        }
+        ours.map(String::as_str).find(|ours| offered.contains(ours))
     }
 
-    fn open(mut self, accept: Accept) -> Result<(WebSocket, Reader), Error> {
-        let mut config = accept.config.unwrap_or_else(|| self.server.config.clone());
-        if let Some(compression) = self.compression {
-            config.compression = compression;
+    #[inline(never)] // As `receive`.
+    fn open(mut self, accept: Option<&Accept>) -> Result<(WebSocket, Box<Reader>), Error> {
+        let answer = match self.answer(accept) {
+            Ok(answer) => answer,
+            Err(misuse) => {
+                self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
+                return Err(misuse.into());
+            }
+        };
+        let Some(mut pending) = self.pending.take() else {
+            return Err(Error::eof());
+        };
+        pending.link.write_all(&answer.bytes, pending.deadline)?;
+        Ok(self.connect(pending, answer))
+    }
+
+    #[inline(never)] // As `receive`.
+    fn answer(&self, accept: Option<&Accept>) -> Result<Box<Answer>, Misuse> {
+        if let Some(misuse) = accept.and_then(|accept| accept.misuse) {
+            return Err(misuse);
         }
+        let config = accept.and_then(|accept| accept.config.as_ref());
+        let mut config = Arc::clone(config.unwrap_or(&self.server.config));
+        if let Some(compression) = self.compression {
+            Arc::make_mut(&mut config).compression = compression;
+        }
+        config.check()?;
         let (deflate, extensions) = config
             .compression
             .and_then(|ours| handshake::agree(self.request.headers(), &ours))
             .unzip();
-        let checked = accept
-            .misuse
-            .map_or(Ok(()), Err)
-            .and_then(|()| config.check());
-        let response = checked
-            .and_then(|()| {
-                handshake::accept(
-                    &self.request,
-                    accept.subprotocol.as_deref(),
-                    extensions,
-                    &accept.headers,
-                )
-            })
-            .inspect_err(|_| self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b""))?;
-        let Some(mut pending) = self.pending.take() else {
-            return Err(Error::eof());
+        let subprotocol = match accept {
+            Some(accept) => accept.subprotocol.as_deref(),
+            None => self.first_subprotocol(),
         };
-        pending
-            .link
-            .write_all(&handshake::render_response(&response), pending.deadline)?;
+        let extra = accept.map(|accept| &accept.headers);
+        let (bytes, parsed) = match extra.filter(|extra| !extra.is_empty()) {
+            None => {
+                let extensions = extensions.as_ref();
+                let bytes = handshake::accept_plainly(&self.request, subprotocol, extensions)?;
+                (bytes, None)
+            }
+            Some(extra) => {
+                let parsed = handshake::accept(&self.request, subprotocol, extensions, extra)?;
+                // Parsing the application's headers need not give the same.
+                (handshake::render_response(&parsed), Some(parsed))
+            }
+        };
+        Ok(Box::new(Answer {
+            config,
+            deflate,
+            subprotocol: subprotocol.map(str::to_owned),
+            bytes,
+            parsed: parsed.map(Box::new),
+        }))
+    }
+
+    #[inline(never)] // As `receive`.
+    #[expect(clippy::boxed_local)] // By value they would be on the stack twice.
+    fn connect(
+        mut self,
+        mut pending: Box<Pending>,
+        answer: Box<Answer>,
+    ) -> (WebSocket, Box<Reader>) {
         let parts = pending.link.into_parts();
         pending.rest.extend_from_slice(&parts.pending);
-        let opened = Opened {
+        let mut opened = Opened {
             role: Role::Server,
-            config,
+            config: answer.config,
             transport: parts.transport,
             tls: parts.tls,
             ended: parts.ended,
             rest: pending.rest,
-            deflate,
+            deflate: answer.deflate,
             outlet: self.delivery.outlet(),
         };
-        let request = std::mem::take(&mut self.request);
-        let (ws, reader) = WebSocket::new(opened, request, response, accept.subprotocol);
+        let heads = Heads {
+            request: std::mem::take(&mut self.request),
+            response: match answer.parsed {
+                None => Head::from_bytes(answer.bytes),
+                Some(parsed) => Head::parsed(parsed),
+            },
+        };
+        let (ws, reader) = WebSocket::new(&mut opened, heads, answer.subprotocol);
         self.server.enlist(&ws);
         if self.server.is_stopping() {
             // Perhaps `shutdown` came by before it was on the list.
             ws.connection()
                 .close_without_waiting(CloseFrame::going_away());
         }
-        Ok((ws, reader))
+        (ws, reader)
     }
 
     /// Answers with a status other than 101, and a body in plain text.
@@ -439,6 +438,18 @@ impl Upgrade {
     }
 }
 
+/// A function of its own, or what it takes off the stack would lie below the opening handshake.
+#[inline(never)]
+fn start(reader: Box<Reader>, ws: &WebSocket) -> Result<(), Error> {
+    reader.start(ws.sender())
+}
+
+/// As [`start`].
+#[inline(never)]
+fn run(reader: Box<Reader>, ws: &WebSocket) {
+    reader.run(ws.sender());
+}
+
 impl Drop for Upgrade {
     fn drop(&mut self) {
         self.refuse(StatusCode::SERVICE_UNAVAILABLE, b"");
@@ -449,7 +460,7 @@ fn receive_request(
     link: &mut Link,
     head_limit: usize,
     deadline: Option<Instant>,
-) -> Result<(Request<()>, Vec<u8>), Error> {
+) -> Result<Received, Error> {
     let mut handshake = ServerHandshake::new(head_limit);
     let mut bytes = Vec::new();
     loop {

@@ -61,11 +61,11 @@ impl WebSocket {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn request(&self) -> &http::Request<()> {
-        &self.sender.handle.request
+        &self.sender.handle.heads.request
     }
 
     /// The response of the opening handshake.
     pub fn response(&self) -> &http::Response<()> {
-        &self.sender.handle.response
+        self.sender.handle.heads.response.get()
     }
 }

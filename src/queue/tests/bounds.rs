@@ -15,7 +15,7 @@ fn with(messages: usize, overflow: Overflow) -> QueueConfig {
 
 /// What is left of ten messages, and which were dropped.
 fn left_of_ten(overflow: Overflow, deliver_each: bool) -> Vec<Message> {
-    let (mut producer, queue) = queue(&with(4, overflow), false);
+    let (mut producer, queue) = queue(&with(4, overflow), Exit::ReceiveCalls);
     for n in 0..10 {
         producer.push(numbered(n));
         assert!(queue.items() + producer.batch_len() <= 5);
@@ -54,7 +54,7 @@ fn a_policy_heeds_the_bound_in_bytes() {
         bytes: 10,
         ..with(100, Overflow::DropOldest)
     };
-    let (mut producer, queue) = queue(&config, false);
+    let (mut producer, queue) = queue(&config, Exit::ReceiveCalls);
     for n in 0..10 {
         producer.push(numbered(n));
         producer.deliver(Instant::now());
@@ -71,7 +71,7 @@ fn a_policy_heeds_the_bound_in_bytes() {
 #[test]
 fn nothing_passes_behind_a_message_that_found_no_room_if_the_policy_is_to_close() {
     let close = Overflow::Close(CloseCode::POLICY_VIOLATION);
-    let (mut producer, queue) = queue(&with(2, close), false);
+    let (mut producer, queue) = queue(&with(2, close), Exit::ReceiveCalls);
     assert!(producer.push(numbered(0)) && producer.push(numbered(1)));
     producer.deliver(Instant::now());
     assert_eq!(producer.overflowed(), None);
@@ -91,7 +91,7 @@ fn nothing_passes_behind_a_message_that_found_no_room_if_the_policy_is_to_close(
 
 /// Fills the queue, lets `wake` happen while the producer waits, and returns what waits then.
 fn woken_by(config: &QueueConfig, wake: impl Fn(&Queue)) -> usize {
-    let (mut producer, queue) = queue(config, false);
+    let (mut producer, queue) = queue(config, Exit::ReceiveCalls);
     (0..config.messages as u32).for_each(|n| {
         producer.push(numbered(n));
     });
@@ -195,7 +195,7 @@ fn a_configuration_that_is_wrong_changes_nothing() {
 
 #[test]
 fn receive_calls_on_a_diverted_queue_learn_of_the_end_though_messages_are_left() {
-    let (mut producer, queue) = queue(&QueueConfig::default(), true);
+    let (mut producer, queue) = queue(&QueueConfig::default(), Exit::Channel);
     producer.push(numbered(0));
     producer.deliver(Instant::now());
     assert_eq!(queue.try_take(), Err(Empty::Now));

@@ -97,7 +97,7 @@ fn begin_number(bytes: &[u8]) -> u32 {
 
 /// Runs it to its end, and checks what holds for every load.
 pub(super) fn run(load: &Load) -> Outcome {
-    let (producer, queue) = queue(&load.config, false);
+    let (producer, queue) = queue(&load.config, Exit::ReceiveCalls);
     let done = Flag::new(false);
     let got: Vec<Vec<u32>> = thread::scope(|scope| {
         let consumers = load.consumers.iter().zip(1..);

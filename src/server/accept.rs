@@ -1,0 +1,62 @@
+//! The terms on which a server accepts.
+
+use crate::config::Config;
+use crate::error::Misuse;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
+
+/// How to accept an [`Upgrade`](crate::Upgrade).
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(upgrade: wsync::Upgrade) -> Result<(), wsync::Error> {
+/// use wsync::Accept;
+///
+/// let ws = upgrade.accept_with(Accept::new().subprotocol("chat.v2").header("X-Room", "7"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Accept {
+    pub(super) subprotocol: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) config: Option<Arc<Config>>,
+    pub(super) misuse: Option<Misuse>,
+}
+
+impl Accept {
+    /// Without a subprotocol or headers of its own.
+    pub fn new() -> Self {
+        Accept::default()
+    }
+
+    /// Agrees on a subprotocol, which the client must have offered (RFC 6455 section 1.9).
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
+        self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// Adds a header to the response. Those of the handshake itself cannot be set.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        match (
+            HeaderName::try_from(name.as_ref()),
+            HeaderValue::from_str(value.as_ref()),
+        ) {
+            (Ok(name), Ok(value)) => {
+                self.headers.append(name, value);
+            }
+            _ => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+
+    /// Sets limits, timeouts and the bounds of the queue for this connection. Defaults to those of
+    /// the server.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(Arc::new(config));
+        self
+    }
+}
