@@ -139,6 +139,16 @@ fn write_frames(
     if let Some(bytes) = frames.as_one() {
         return write(transport, bytes, written);
     }
+    write_pieces(transport, frames, written)
+}
+
+/// Not inlined: what is in one piece, as most is, does not need so much of the stack.
+#[inline(never)]
+fn write_pieces(
+    transport: &dyn Transport,
+    frames: &Frames,
+    written: &mut usize,
+) -> Result<Progress, Error> {
     while *written < frames.len() {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;

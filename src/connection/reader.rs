@@ -97,7 +97,7 @@ impl Reader {
     }
 
     /// Begins to read. `sender` is for the outlet, if there is one.
-    pub(crate) fn start(mut self, sender: &Sender) -> Result<(), Error> {
+    pub(crate) fn start(mut self: Box<Self>, sender: &Sender) -> Result<(), Error> {
         let queue = Arc::clone(&self.connection.queue);
         self.introduce(sender);
         let outlet = self.outlets.outlet.as_ref();
@@ -106,8 +106,7 @@ impl Reader {
             thread = thread.stack_size(STACK);
         }
         let direct = outlet.is_none() && self.connection.config.direct_read;
-        // On the heap, or its stack would need one page more.
-        let mut reader: Box<dyn Source> = Box::new(self);
+        let mut reader: Box<dyn Source> = self;
         if direct {
             match queue.lease(reader) {
                 Ok(()) => return Ok(()),
@@ -119,10 +118,10 @@ impl Reader {
     }
 
     /// Reads in this thread until the end, for an outlet.
-    pub(crate) fn run(mut self, sender: &Sender) {
+    pub(crate) fn run(mut self: Box<Self>, sender: &Sender) {
         let queue = Arc::clone(&self.connection.queue);
         self.introduce(sender);
-        queue.serve(Box::new(self));
+        queue.serve(self);
     }
 
     fn introduce(&mut self, sender: &Sender) {
