@@ -7,7 +7,7 @@ use crate::message::Message;
 use crate::protocol::{
     DeflateSettings, Deflater, Frames, Inbound, Outbound, Part, Piece, Role, Sink, Step,
 };
-use crate::queue::{self, Producer, Queue};
+use crate::queue::{self, Exit, Producer, Queue};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -76,6 +76,17 @@ struct Count(usize);
 impl Sink for Count {
     fn push(&mut self, message: Message) -> bool {
         self.0 += black_box(message).len();
+        true
+    }
+
+    fn room(&self) -> (usize, usize) {
+        (usize::MAX, usize::MAX)
+    }
+
+    fn push_all(&mut self, messages: impl Iterator<Item = Message>) -> bool {
+        self.0 += messages
+            .map(|message| black_box(message).len())
+            .sum::<usize>();
         true
     }
 
@@ -170,7 +181,7 @@ pub struct Demand(Arc<Queue>);
 
 /// A receive queue with the usual bounds.
 pub fn queue() -> (Supply, Demand) {
-    let (producer, queue) = queue::queue(&QueueConfig::default(), false);
+    let (producer, queue) = queue::queue(&QueueConfig::default(), Exit::ReceiveCalls);
     (Supply(producer), Demand(queue))
 }
 
