@@ -37,11 +37,12 @@ pub struct Config {
     /// together. Needs [`Overflow::Block`]. Defaults to `None`: messages are queued whole.
     pub stream_above: Option<usize>,
     /// A receive call that would wait may read the socket itself, in the thread that called it, so
-    /// that a message needs no change of threads. Then a connection has a reader thread only while it
-    /// needs one: when nobody is in a receive call for 20 to 40 ms, when a send has to wait for the
-    /// peer, when several threads or a task receive. For so long at most, what arrives while the
-    /// application is busy is not yet seen: by the [`QueueView`](crate::QueueView), nor is a ping
-    /// answered. Defaults to `true`; `false` keeps a reader thread that reads at once, always.
+    /// that a message needs no change of threads. A reader thread is then started when it is needed:
+    /// when no receive call has read for 20 to 40 ms, when several threads or a task wait for
+    /// messages, when a send waits for the peer, when the connection closes. So for up to 40 ms after
+    /// a receive call has returned, what arrives may not be seen by a
+    /// [`QueueView`](crate::QueueView), and a ping not be answered. Of no effect with a callback or a
+    /// channel. Defaults to `true`; with `false` a reader thread always reads at once.
     pub direct_read: bool,
 }
 

@@ -1,8 +1,8 @@
 //! WebSockets ([RFC 6455]) for programs that use threads: a client and a server with blocking
 //! calls.
 //!
-//! Each connection has a reader thread that puts complete messages into a queue, from which the
-//! application takes them when it likes. Sending does not wait for receiving: any thread may send
+//! Each connection puts complete messages into a queue, from which the application takes them when it
+//! likes; a thread that waits for one reads the socket itself, else a reader thread does. Sending does not wait for receiving: any thread may send
 //! at any time, over `ws` and over `wss`.
 //!
 //! [RFC 6455]: https://www.rfc-editor.org/rfc/rfc6455
@@ -46,10 +46,12 @@
 //!
 //! # Threads
 //!
-//! An open connection has one thread of its own, `ws-read`, with a stack of 128 KiB, or of the usual
-//! size where it runs a callback. It reads, answers pings and Close frames, and ends with the
-//! connection. Sending runs in the thread that
-//! sends. A server has one more for each connection, `ws-serve`, which does TLS and the opening
+//! A receive call that finds the queue empty reads the socket in its own thread until a message is
+//! there, so nobody has to be woken. Otherwise `ws-read` reads, a thread with a stack of 128 KiB, or of
+//! the usual size where it runs a callback: from the begin with a callback or a channel, else from
+//! when it is needed ([`Config::direct_read`] says when, and turns direct reads off). Who reads answers
+//! pings and Close frames. `ws-monitor`, one for the whole process, starts `ws-read` where nobody
+//! has read for a while. Sending runs in the thread that sends. A server has one more for each connection, `ws-serve`, which does TLS and the opening
 //! handshake and then runs the handler, and with [`Server::incoming`] one `ws-accept` in all. A
 //! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
 //! which ends with the lookup. One `ws-timer` for the whole process starts when a connection must

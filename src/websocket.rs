@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 /// An open WebSocket: a [`Sender`] and a [`Receiver`] in one. All calls take `&self` and may be
 /// made from several threads at once.
 ///
-/// A reader thread takes frames from the socket and queues complete messages, answers pings and the
-/// closing handshake. Dropping the last handle sends a Close frame with 1001 and does not wait.
+/// The thread of a receive call that waits, or else a reader thread, takes frames from the socket and
+/// queues complete messages, answers pings and the closing handshake. Dropping the last handle sends a Close frame with 1001 and does not wait.
 ///
 /// # Examples
 ///
