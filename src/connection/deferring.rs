@@ -82,7 +82,8 @@ impl Connection {
                 self.start_deferring(Some((at, until & FOR_ALL != 0)));
                 return false;
             }
-            let quick = now - burst.asked < LITTLE;
+            // Another connection may have lived at this address, by a clock of its own.
+            let quick = now.saturating_sub(burst.asked) < LITTLE;
             (burst.asked, burst.unasked) = (now, if quick { UNASKED } else { 0 });
         }
         BURST.set(burst);
