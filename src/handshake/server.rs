@@ -1,15 +1,14 @@
 //! The server's side (RFC 6455 section 4.2).
 
-use super::head::{HeadReader, Start, parse_request};
+use super::head::{HeadReader, Start, parse_request, parse_response};
 use super::{
     HandshakeError, at_most_one, check_no_body, extensions, is_reserved, is_token, list,
     list_contains, render_headers, single,
 };
 use crate::error::Misuse;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -139,45 +138,30 @@ pub(crate) fn origin(request: &Request<()>) -> Option<&HeaderValue> {
 pub(crate) fn accept(
     request: &Request<()>,
     subprotocol: Option<&str>,
-    extensions: Option<HeaderValue>,
+    extensions: Option<&HeaderValue>,
     extra: &HeaderMap,
 ) -> Result<Response<()>, Misuse> {
-    let digest = digest(request)?;
+    let plain = accept_plainly(request, subprotocol, extensions)?;
     if extra.keys().any(is_reserved) {
         return Err(Misuse::Header);
     }
-    let mut response = Response::new(());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    let digest = HeaderValue::try_from(digest).map_err(|_| Misuse::Response)?;
-    headers.insert(SEC_WEBSOCKET_ACCEPT, digest);
-    if let Some(subprotocol) = subprotocol {
-        let chosen = HeaderValue::try_from(subprotocol).map_err(|_| Misuse::Response)?;
-        if !offered_subprotocols(request).contains(&subprotocol) {
-            return Err(Misuse::Response);
-        }
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, chosen);
-    }
-    if let Some(extensions) = extensions {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
-    }
-    append_all(headers, extra);
+    let mut response = parse_response(&plain.into()).map_err(|_| Misuse::Response)?;
+    append_all(response.headers_mut(), extra);
     Ok(response)
 }
 
-/// The bytes of [`accept`]'s response, if there are no extra headers.
+/// The bytes of the response without extra headers.
 ///
 /// # Errors
 ///
-/// [`Misuse::Response`] as there.
+/// [`Misuse::Response`] as for [`accept`].
 pub(crate) fn accept_plainly(
     request: &Request<()>,
     subprotocol: Option<&str>,
     extensions: Option<&HeaderValue>,
 ) -> Result<Vec<u8>, Misuse> {
-    let digest = digest(request)?;
+    let key = request.headers().get(SEC_WEBSOCKET_KEY);
+    let digest = derive_accept_key(key.ok_or(Misuse::Response)?.as_bytes());
     // It is kept, and most responses have no more than this.
     let mut out = Vec::with_capacity(SWITCHING.len() + digest.len() + 4);
     out.extend_from_slice(SWITCHING);
@@ -195,11 +179,6 @@ pub(crate) fn accept_plainly(
     }
     out.extend_from_slice(b"\r\n\r\n");
     Ok(out)
-}
-
-fn digest(request: &Request<()>) -> Result<String, Misuse> {
-    let key = request.headers().get(SEC_WEBSOCKET_KEY);
-    Ok(derive_accept_key(key.ok_or(Misuse::Response)?.as_bytes()))
 }
 
 /// The bytes of a response without a body.

@@ -83,7 +83,7 @@ fn a_response_without_extra_headers_has_the_same_bytes_either_way() {
     for subprotocol in [None, Some("chat")] {
         for extensions in [None, Some(&extensions)] {
             let none = HeaderMap::new();
-            let response = accept(&request, subprotocol, extensions.cloned(), &none).unwrap();
+            let response = accept(&request, subprotocol, extensions, &none).unwrap();
             let bytes = accept_plainly(&request, subprotocol, extensions).unwrap();
             assert_eq!(bytes, render_response(&response));
             let parsed = parse_response(&bytes.into()).unwrap();

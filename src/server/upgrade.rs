@@ -351,10 +351,10 @@ impl Upgrade {
             Some(accept) => accept.subprotocol.as_deref(),
             None => self.first_subprotocol(),
         };
+        let extensions = extensions.as_ref();
         let extra = accept.map(|accept| &accept.headers);
         let (bytes, parsed) = match extra.filter(|extra| !extra.is_empty()) {
             None => {
-                let extensions = extensions.as_ref();
                 let bytes = handshake::accept_plainly(&self.request, subprotocol, extensions)?;
                 (bytes, None)
             }
