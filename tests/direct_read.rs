@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::peer::{FIN, Ours, PING, PONG, Peer, TEXT, everywhere, open};
+use common::peer::{FIN, Ours, PING, PONG, Peer, TEXT, everywhere, frame, open};
 use common::{LATE, Scheme, eventually, once_within, pair, patient, spawn, watchdog};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{CancelToken, Config, Misuse, QueueView, Server, WebSocket};
@@ -17,6 +17,14 @@ fn busy(ours: Ours, scheme: Scheme) -> (WebSocket, Peer) {
     peer.text("the first");
     assert_eq!(ws.recv().unwrap().as_text(), Some("the first"));
     (ws, peer)
+}
+
+/// Texts for one write.
+fn burst(peer: &Peer, texts: &[&str]) -> Vec<u8> {
+    let frames = texts
+        .iter()
+        .map(|text| frame(FIN | TEXT, peer.masks(), text.as_bytes()));
+    frames.collect::<Vec<_>>().concat()
 }
 
 #[test]
@@ -101,20 +109,22 @@ fn the_answer_to_the_first_of_a_burst_leaves_while_the_second_is_worked_on() {
         everywhere(|ours, scheme| {
             once_within(Duration::from_millis(100), || {
                 let (ws, mut peer) = busy(ours, scheme);
-                let burst = ["1", "2", "3"]
-                    .map(|text| common::peer::frame(FIN | TEXT, peer.masks(), text.as_bytes()));
+                let (done, work) = mpsc::channel();
                 let working = spawn(move || {
                     for message in ws.iter().take(3) {
                         ws.send(message.unwrap()).unwrap();
-                        thread::sleep(Duration::from_millis(300));
+                        // As long as the answer has not arrived.
+                        work.recv_timeout(LATE).unwrap();
                     }
                 });
-                peer.bytes(&burst.concat());
+                peer.bytes(&burst(&peer, &["1", "2", "3"]));
                 let began = Instant::now();
-                assert_eq!(peer.read_message(), b"1");
-                let took = began.elapsed();
-                assert_eq!(peer.read_message(), b"2");
-                assert_eq!(peer.read_message(), b"3");
+                let mut took = Duration::ZERO;
+                for answer in ["1", "2", "3"] {
+                    assert_eq!(peer.read_message(), answer.as_bytes());
+                    took = took.max(began.elapsed());
+                    done.send(()).unwrap();
+                }
                 working.within(LATE, "the application");
                 took
             });
@@ -128,21 +138,19 @@ fn a_send_beside_a_consumer_that_was_quick_and_then_is_not_leaves_soon() {
         everywhere(|ours, scheme| {
             once_within(Duration::from_millis(100), || {
                 let (ws, mut peer) = busy(ours, scheme);
-                let (ws, work) = (Arc::new(ws), Duration::from_millis(300));
-                let burst =
-                    [(); 5].map(|()| common::peer::frame(FIN | TEXT, peer.masks(), b"one of five"));
+                let (ws, (done, work)) = (Arc::new(ws), mpsc::channel());
                 let consuming = Arc::clone(&ws);
                 let consumer = spawn(move || {
                     consuming.iter().take(50).for_each(drop);
-                    thread::sleep(work);
+                    work.recv_timeout(LATE).unwrap();
                 });
-                for _ in 0..10 {
-                    peer.bytes(&burst.concat());
-                }
+                let five = burst(&peer, &["one of five"; 5]);
+                (0..10).for_each(|_| peer.bytes(&five));
                 let began = Instant::now();
                 ws.send("beside").unwrap();
                 assert_eq!(peer.read_message(), b"beside");
                 let took = began.elapsed();
+                done.send(()).unwrap();
                 consumer.within(LATE, "the consumer");
                 took
             });
@@ -176,7 +184,7 @@ fn a_deadline_is_kept_while_a_message_drips_in() {
     watchdog(60, || {
         everywhere(|ours, scheme| {
             let (ws, mut peer) = busy(ours, scheme);
-            let bytes = common::peer::frame(FIN | TEXT, peer.masks(), &[b'x'; 100]);
+            let bytes = frame(FIN | TEXT, peer.masks(), &[b'x'; 100]);
             let dripping = spawn(move || {
                 for byte in bytes {
                     peer.bytes(&[byte]);
@@ -254,7 +262,7 @@ fn run_serves_a_callback_in_the_thread_of_the_handler() {
     watchdog(60, || {
         let server = Server::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().port();
-        let (ended, ends) = std::sync::mpsc::channel();
+        let (ended, ends) = mpsc::channel();
         let serving = server.clone();
         thread::spawn(move || {
             serving.serve_upgrades(move |upgrade| {
