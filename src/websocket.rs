@@ -23,7 +23,8 @@ use std::time::{Duration, Instant};
 /// made from several threads at once.
 ///
 /// The thread of a receive call that waits, or else a reader thread, takes frames from the socket and
-/// queues complete messages, answers pings and the closing handshake. Dropping the last handle sends a Close frame with 1001 and does not wait.
+/// queues complete messages, answers pings and the closing handshake. Dropping the last handle sends
+/// a Close frame with 1001 and does not wait.
 ///
 /// # Examples
 ///
