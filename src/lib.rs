@@ -212,6 +212,7 @@ mod queue;
 mod receiver;
 mod sender;
 mod server;
+mod sync;
 mod uri;
 mod websocket;
 

@@ -14,7 +14,6 @@ mod monitor;
 mod pieces;
 mod producer;
 mod role;
-mod sync;
 mod tally;
 mod view;
 mod waiting;
@@ -27,6 +26,7 @@ pub use view::{HighWater, QueueSize, QueueStats, QueueView};
 
 use crate::config::{Overflow, QueueConfig};
 use crate::message::Message;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use bounds::Bounds;
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 use front::Front;
@@ -35,7 +35,6 @@ use role::ReadRole;
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 use tally::{HighMark, Tally};
 
 /// How long a thread gives way before it sleeps.
@@ -433,7 +432,7 @@ impl Queue {
 fn give_way(is_over: impl Fn() -> bool) -> bool {
     let began = Instant::now();
     loop {
-        sync::yield_now();
+        crate::sync::yield_now();
         if is_over() {
             return true;
         }

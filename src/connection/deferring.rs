@@ -2,8 +2,8 @@
 
 use super::{Connection, timer};
 use crate::protocol::LARGE;
+use crate::sync::Ordering;
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How soon the reader comes by to write what sends have left in the outbox. When a consumer reads,

@@ -5,9 +5,9 @@ use super::read_buffer::{ReadBuffer, SMALL};
 use crate::error::Error;
 use crate::net::Transport;
 use crate::protocol::{Inbound, Sink, Step};
+use crate::sync::Ordering;
 use std::io;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// What a read brought.

@@ -23,6 +23,7 @@ use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Deflater, Inbound, Outbound, Role};
 use crate::queue::{self, Exit, Producer, Queue};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
 pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
@@ -30,8 +31,7 @@ pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 /// The stack of a thread of ours; what it holds is on the heap.
@@ -287,8 +287,7 @@ impl Connection {
 impl SendPath {
     /// Whether bytes wait, for the socket or for the writer.
     fn has_pending(&self, tls: Option<&Tls>) -> bool {
-        let output =
-            tls.is_some_and(|tls| tls.has_output.load(std::sync::atomic::Ordering::SeqCst));
+        let output = tls.is_some_and(|tls| tls.has_output.load(crate::sync::Ordering::SeqCst));
         output || !self.outbound.is_empty() || !self.job_is_done()
     }
 

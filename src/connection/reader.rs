@@ -12,10 +12,9 @@ use crate::net::{Interest, Ready};
 use crate::protocol::Step;
 use crate::queue::{Outcome, Producer, Source};
 use crate::sender::Sender;
+use crate::sync::{Builder, Ordering};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// After so much quiet the memory for reading is given back.
@@ -101,7 +100,7 @@ impl Reader {
         let queue = Arc::clone(&self.connection.queue);
         self.introduce(sender);
         let outlet = self.outlets.outlet.as_ref();
-        let mut thread = thread::Builder::new().name("ws-read".into());
+        let mut thread = Builder::new().name("ws-read".into());
         if !outlet.is_some_and(|outlet| outlet.runs_application()) {
             thread = thread.stack_size(STACK);
         }

@@ -8,9 +8,9 @@ use crate::error::{Error, Misuse, Timeout};
 use crate::net::Interest;
 use crate::protocol::MAX_CONTROL;
 use crate::queue::Summons;
+use crate::sync::{MutexGuard, Ordering};
 use std::net::Shutdown;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(super) type Path<'a> = MutexGuard<'a, SendPath>;

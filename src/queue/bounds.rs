@@ -1,7 +1,7 @@
 //! The bounds of the queue, changeable while it is in use.
 
-use super::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::config::{Overflow, QueueConfig};
+use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// A [`QueueConfig`] in parts. One thread may see some of them changed and others not yet.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 
 use super::front::Front;
 use super::item::{Item, Weight};
-use super::sync::{Ordering, fence};
 use super::{Empty, Queue};
 use crate::message::{Message, MessageKind, Text};
 use crate::protocol::{Piece, PieceEnd};
+use crate::sync::{Ordering, fence};
 use bytes::Bytes;
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
 //! The reader's end of the queue.
 
 use super::item::{Batch, Item, Items, Weight};
-use super::sync::{Ordering, fence};
 use super::{Queue, give_way};
 use crate::close::CloseCode;
 use crate::config::Overflow;
 use crate::message::Message;
 use crate::protocol::{Piece, PieceEnd, Sink};
+use crate::sync::{Ordering, fence};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::{Arc, PoisonError};

@@ -5,9 +5,9 @@
 //! reader summons the thread, which is started when there is none; a lease that nobody comes back to
 //! is ended in the same way by the monitor.
 
-use super::sync::{AtomicBool, Builder, Condvar, Mutex, MutexGuard, Ordering, fence};
 use super::{Queue, monitor};
 use crate::connection::STACK;
+use crate::sync::{AtomicBool, Builder, Condvar, Mutex, MutexGuard, Ordering, fence};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 

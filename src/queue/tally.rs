@@ -1,7 +1,7 @@
 //! Counting without read-modify-write: each tally has one writer at a time.
 
 use super::item::Weight;
-use super::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::sync::PoisonError;
 use std::time::Instant;
 

@@ -2,9 +2,9 @@
 
 use super::front::Front;
 use super::role::{Summons, Turn};
-use super::sync::{MutexGuard, Ordering, fence};
 use super::{Empty, Queue};
 use crate::message::Message;
+use crate::sync::{MutexGuard, Ordering, fence};
 use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::Instant;

@@ -1,13 +1,13 @@
 //! What threads meet through, so that a model checker can take its place.
 
 #[cfg(wsync_shuttle)]
-pub(super) use shuttle::{
+pub(crate) use shuttle::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Condvar, Mutex, MutexGuard},
     thread::{Builder, yield_now},
 };
 #[cfg(not(wsync_shuttle))]
-pub(super) use std::{
+pub(crate) use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
     sync::{Condvar, Mutex, MutexGuard},
     thread::{Builder, yield_now},
