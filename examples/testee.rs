@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{
-    ClientBuilder, CloseCode, Closed, Compression, Config, Error, Initiator, Message, Overflow,
-    Sender, Server, TlsConfig, Upgrade, WebSocket,
+    ClientBuilder, CloseCode, Closed, Compression, Config, Error, Initiator, Keepalive, Message,
+    OriginPolicy, Overflow, Sender, Server, ServerLimits, TlsConfig, Upgrade, WebSocket,
 };
 
 const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | recv [options] PORT
@@ -20,6 +20,7 @@ const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | r
   --tls CERT.pem KEY.pem (serve)   --ca FILE.pem (client)   --tls-backend native-tls
   --max-message N        --max-frame N           --max-fragments N      --max-head N
   --open-timeout-ms N    --send-timeout-ms N     --close-timeout-ms N   --message-timeout-ms N
+  --ping-interval-ms N   --ping-timeout-ms N     --max-connections N    --origin O (serve)
   --queue-messages N     --queue-bytes N         --overflow block|drop-oldest|drop-newest|keep-latest|close
   --subprotocol S        --header 'Name: value' (client)";
 
@@ -30,6 +31,8 @@ struct Options {
     compression: Compression,
     tls: Option<TlsConfig>,
     subprotocols: Vec<String>,
+    origins: Vec<String>,
+    limits: ServerLimits,
     headers: Vec<(String, String)>,
     callback: bool,
     batch: bool,
@@ -75,15 +78,18 @@ fn local(port: &str) -> String {
 
 fn parse(
     mut words: impl Iterator<Item = String>,
-    config: Config,
+    mut config: Config,
     compression: Compression,
 ) -> Result<Options, String> {
+    config.keepalive = Keepalive::off();
     let mut options = Options {
         config,
         compress: false,
         compression,
         tls: None,
         subprotocols: Vec::new(),
+        origins: Vec::new(),
+        limits: ServerLimits::default(),
         headers: Vec::new(),
         callback: false,
         batch: false,
@@ -127,6 +133,7 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
     let Config {
         limits,
         timeouts,
+        keepalive,
         queue,
         ..
     } = &mut options.config;
@@ -139,6 +146,10 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
         "send-timeout-ms" => timeouts.send = millis()?,
         "close-timeout-ms" => timeouts.close = millis()?,
         "message-timeout-ms" => timeouts.message = millis()?,
+        "ping-interval-ms" => keepalive.interval = millis()?,
+        "ping-timeout-ms" => keepalive.timeout = millis()?,
+        "max-connections" => options.limits.connections = Some(number()?),
+        "origin" => options.origins.push(value),
         "queue-messages" => queue.messages = number()?,
         "queue-bytes" => queue.bytes = number()?,
         "window-bits" => {
@@ -249,7 +260,14 @@ fn builder(options: &Options, url: &str) -> ClientBuilder {
 }
 
 fn serve(port: &str, options: Options) -> ExitCode {
-    let mut builder = Server::builder().config(options.config.clone());
+    let origins = match options.origins.is_empty() {
+        true => OriginPolicy::Any,
+        false => OriginPolicy::Only(options.origins.clone()),
+    };
+    let mut builder = Server::builder()
+        .config(options.config.clone())
+        .limits(options.limits.clone())
+        .origins(origins);
     if let Some(tls) = &options.tls {
         builder = builder.tls(tls.clone());
     }

@@ -3,10 +3,11 @@
 use crate::compression::Compression;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
-use crate::delivery::{Delivery, Event};
+use crate::delivery::{Delivery, Event, OnPong};
 use crate::error::{Error, Misuse, UriError};
 use crate::handle::{Head, Heads};
 use crate::handshake::{self, ClientHandshake, RequestOptions};
+use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::net::link::Link;
 use crate::net::{TlsConfig, Transport, tcp};
@@ -65,6 +66,7 @@ pub struct ClientBuilder {
     config: Config,
     tls: TlsConfig,
     delivery: Delivery,
+    on_pong: OnPong,
     /// A value that HTTP does not allow; `connect` tells.
     misuse: Option<Misuse>,
 }
@@ -84,6 +86,7 @@ impl ClientBuilder {
             config: Config::client(),
             tls: TlsConfig::client(),
             delivery: Delivery::default(),
+            on_pong: OnPong::default(),
             misuse: None,
         }
     }
@@ -230,8 +233,8 @@ impl ClientBuilder {
     /// connection in any other way. If it panics, the connection is failed with 1011.
     ///
     /// The first call may come before `connect` has returned. Calls go on after a close, for what came
-    /// until the peer's Close frame. A receive call on the same connection in it would wait for ever;
-    /// a send on another connection waits as it does anywhere.
+    /// until the peer's Close frame. A receive call on the same connection fails in it with
+    /// [`Misuse::InCallback`]; a send on another connection waits as it does anywhere.
     ///
     /// # Examples
     ///
@@ -254,6 +257,29 @@ impl ClientBuilder {
         handler: impl Fn(&Sender, Message) + Send + Sync + 'static,
     ) -> Self {
         self.delivery = Delivery::to_callback(handler);
+        self
+    }
+
+    /// Calls `handler` with each pong that comes, in the thread that reads. What it sends on the connection
+    /// is written when it has returned; otherwise what [`on_message`](Self::on_message) says holds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url)
+    ///     .on_pong(|pong| println!("{:?} took {:?}", pong.payload, pong.latency))
+    ///     .connect()?;
+    /// ws.ping("are you there?")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_pong(mut self, handler: impl Fn(Pong) + Send + Sync + 'static) -> Self {
+        self.on_pong = OnPong::calling(handler);
         self
     }
 
@@ -288,6 +314,7 @@ impl ClientBuilder {
     pub fn connect(&self) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;
         let stream = tcp::connect(target.host(), target.port(), deadline)?;
+        tcp::configure(&stream, &self.config.socket);
         self.open(Arc::new(stream), &target, deadline)
     }
 
@@ -373,6 +400,8 @@ impl ClientBuilder {
             rest: agreed.rest,
             deflate: agreed.deflate,
             outlet: self.delivery.outlet(),
+            on_pong: self.on_pong.clone(),
+            place: None,
         };
         let heads = Heads {
             request: Box::new(handshake.request().clone()),

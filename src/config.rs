@@ -3,6 +3,7 @@
 use crate::close::CloseCode;
 use crate::compression::Compression;
 use crate::error::Misuse;
+use crate::keepalive::Keepalive;
 use std::time::{Duration, Instant};
 
 /// The settings of a connection.
@@ -25,6 +26,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Pings that find out whether the peer is still there.
+    pub keepalive: Keepalive,
+    /// Options of the TCP sockets that a client connects and a server accepts.
+    pub socket: SocketOptions,
     /// The bounds of the receive queue, and what happens at them.
     pub queue: QueueConfig,
     /// Compression of messages, if the peer agrees to it. Defaults to `None`: off.
@@ -58,6 +63,8 @@ impl Config {
                 ..Limits::default()
             },
             timeouts: Timeouts::default(),
+            keepalive: Keepalive::default(),
+            socket: SocketOptions::default(),
             queue: QueueConfig::default(),
             compression: None,
             fragment_size: Some(1 << 20),
@@ -87,7 +94,18 @@ impl Config {
         if let Some(compression) = &self.compression {
             check_rules(&compression.rules())?;
         }
+        self.keepalive.check()?;
         self.queue.check()
+    }
+}
+
+impl Keepalive {
+    pub(crate) fn check(&self) -> Result<(), Misuse> {
+        let zero = Some(Duration::ZERO);
+        check_rules(&[
+            (self.interval != zero, "a ping every 0 s"),
+            (self.timeout != zero, "a ping timeout of 0 s"),
+        ])
     }
 }
 
@@ -148,6 +166,24 @@ impl Default for Timeouts {
             close: Some(Duration::from_secs(10)),
         }
     }
+}
+
+/// Options of TCP sockets. `None` leaves them to the operating system, which is the default of all. Nagle's
+/// algorithm is always off.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SocketOptions {
+    /// TCP's own probes of an idle connection (`SO_KEEPALIVE`), after so long, in whole seconds. They find a
+    /// host that is gone, not a program that is stuck: [`Keepalive`] finds both.
+    pub keepalive: Option<Duration>,
+    /// How long sent bytes may go unacknowledged before the connection is lost (`TCP_USER_TIMEOUT`, RFC
+    /// 5482), in whole milliseconds. On Linux and Android only.
+    pub user_timeout: Option<Duration>,
+    /// The kernel's buffer for what came (`SO_RCVBUF`), in bytes: beside the queue, what a peer can make
+    /// this side hold.
+    pub recv_buffer: Option<usize>,
+    /// The kernel's buffer for what is sent (`SO_SNDBUF`), in bytes.
+    pub send_buffer: Option<usize>,
 }
 
 /// When a timeout that starts now has passed; `None` sets no bound, and neither does a time beyond
@@ -250,7 +286,7 @@ pub enum Overflow {
 }
 
 /// The first rule that is broken, if one is.
-fn check_rules(rules: &[(bool, &'static str)]) -> Result<(), Misuse> {
+pub(crate) fn check_rules(rules: &[(bool, &'static str)]) -> Result<(), Misuse> {
     match rules.iter().find(|(kept, _)| !kept) {
         Some((_, broken)) => Err(Misuse::Config(broken)),
         None => Ok(()),

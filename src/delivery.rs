@@ -4,6 +4,7 @@ use crate::close::Closed;
 use crate::connection::{End, Outlet, OutletEvent, Refused};
 use crate::error::{Error, Misuse};
 use crate::handle::Handle;
+use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::queue::{Item, Producer};
 use crate::sender::Sender;
@@ -96,6 +97,31 @@ impl Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+/// What is called with each pong, if anything is.
+#[derive(Clone, Default)]
+pub(crate) struct OnPong(Option<Arc<dyn Fn(Pong) + Send + Sync>>);
+
+impl OnPong {
+    pub(crate) fn calling(handler: impl Fn(Pong) + Send + Sync + 'static) -> Self {
+        OnPong(Some(Arc::new(handler)))
+    }
+
+    /// Returns whether there is a handler. An error fails the connection.
+    pub(crate) fn call(&self, pong: Pong) -> Result<bool, Error> {
+        let Some(handler) = &self.0 else {
+            return Ok(false);
+        };
+        let called = catch_unwind(AssertUnwindSafe(|| handler(pong)));
+        called.map(|()| true).map_err(|_| Misuse::Panic.into())
+    }
+}
+
+impl fmt::Debug for OnPong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnPong").finish_non_exhaustive()
     }
 }
 

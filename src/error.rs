@@ -268,6 +268,8 @@ pub enum Misuse {
     Response,
     /// A callback panicked; its connection was failed with 1011.
     Panic,
+    /// A call that waits for the connection, made in a callback that the connection waits for.
+    InCallback,
     /// [`Upgrade::run`](crate::Upgrade::run) without a callback or a channel to run for.
     NoDelivery,
     /// Text that is not UTF-8, given to a [`MessageWriter`](crate::MessageWriter) (RFC 6455 section 8.1).
@@ -284,6 +286,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
     Misuse::Response => "misuse.response", "a response that does not fit the request";
     Misuse::Panic => "misuse.panic", "a callback panicked";
+    Misuse::InCallback => "misuse.in_callback", "a callback must not wait for its own connection";
     Misuse::NoDelivery => "misuse.no_delivery", "neither a callback nor a channel for the messages";
     Misuse::Utf8 => "misuse.utf8", "text that is not UTF-8";
     Misuse::Config(what) => "misuse.config", "{what}";
@@ -362,6 +365,9 @@ pub enum Timeout {
     Send,
     /// [`Timeouts::close`](crate::Timeouts::close): the closing handshake.
     Close,
+    /// [`Keepalive::timeout`](crate::Keepalive::timeout): nothing came after a ping, and the connection
+    /// was failed. Or the timeout given to [`ping_wait`](crate::Sender::ping_wait).
+    Ping,
     /// The timeout given to a receive call.
     Recv,
 }
@@ -371,6 +377,7 @@ plain_error!(Timeout, Timeout, {
     Timeout::Message => "timeout.message", "a message took too long to arrive";
     Timeout::Send => "timeout.send", "sending took too long: the peer does not read";
     Timeout::Close => "timeout.close", "the closing handshake took too long";
+    Timeout::Ping => "timeout.ping", "no answer to a ping: the peer is gone or stuck";
     Timeout::Recv => "timeout.recv", "no message came in time";
 });
 

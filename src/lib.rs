@@ -204,6 +204,7 @@ mod handshake;
 #[cfg(wsync_bench)]
 #[doc(hidden)]
 pub mod internals;
+mod keepalive;
 mod message;
 mod message_writer;
 mod net;
@@ -219,13 +220,14 @@ mod websocket;
 pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
 pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
-pub use config::{Config, Limits, Overflow, QueueConfig, Timeouts};
+pub use config::{Config, Limits, Overflow, QueueConfig, SocketOptions, Timeouts};
 pub use delivery::Event;
 pub use error::{
     Error, Misuse, ProtocolError, RecvError, RecvOrError, RecvTimeoutError, SendError, Timeout,
     TlsError, TryRecvError, UriError,
 };
 pub use handshake::HandshakeError;
+pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
@@ -234,7 +236,7 @@ pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
 pub use receiver::MessageStream;
 pub use receiver::{CancelToken, IntoIter, Iter, MessageReader, Pieces, Receiver, Stop, TryIter};
 pub use sender::Sender;
-pub use server::{Accept, Incoming, Server, ServerBuilder, Upgrade};
+pub use server::{Accept, Incoming, OriginPolicy, Server, ServerBuilder, ServerLimits, Upgrade};
 pub use websocket::WebSocket;
 
 /// The README's example is compiled with the tests of the documentation.

@@ -13,7 +13,7 @@ pub use streaming::{MessageReader, Pieces};
 
 use crate::close::Closed;
 use crate::connection::{Connection, End};
-use crate::error::{Error, RecvError, RecvTimeoutError, TryRecvError};
+use crate::error::{Error, Misuse, RecvError, RecvTimeoutError, TryRecvError};
 use crate::handle::Handle;
 use crate::message::Message;
 use crate::queue::{Empty, QueueView};
@@ -286,7 +286,7 @@ impl Receiver {
                 self.before_waiting();
                 match deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                     true => self.try_take(),
-                    false => queue.take(deadline),
+                    false => queue.take(self.until(deadline)),
                 }
             }
             result => result,
@@ -299,6 +299,14 @@ impl Receiver {
         self.connection().queue().linger();
     }
 
+    /// In a callback, waiting for the reader would be waiting for oneself.
+    fn until(&self, deadline: Option<Instant>) -> Option<Instant> {
+        match self.connection().is_inside() {
+            true => Some(Instant::now()),
+            false => deadline,
+        }
+    }
+
     fn timeout_error(&self, empty: Empty) -> RecvTimeoutError {
         match empty {
             Empty::Now => RecvTimeoutError::Timeout,
@@ -306,11 +314,11 @@ impl Receiver {
         }
     }
 
-    /// The queue ends after `End` was set, so it is there.
+    /// The queue ends after `End` was set, so it is there; or this is a callback.
     fn end_error(&self) -> Error {
         self.connection()
             .end()
-            .map_or_else(Error::eof, End::to_error)
+            .map_or(Misuse::InCallback.into(), End::to_error)
     }
 
     fn next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
@@ -333,7 +341,10 @@ impl Receiver {
     /// The last item of an iteration: an abnormal end.
     fn end_once(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
         *ended = true;
-        self.connection().end()?.abnormal().map(Err)
+        match self.connection().end() {
+            Some(end) => end.abnormal().map(Err),
+            None => Some(Err(Misuse::InCallback.into())),
+        }
     }
 }
 

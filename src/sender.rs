@@ -1,5 +1,7 @@
 //! Sending.
 
+mod liveness;
+
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::compression::{PreparedMessage, SendOptions};
 use crate::connection::{Connection, Flush};
@@ -290,55 +292,6 @@ impl Sender {
         self.connection()
             .fragments(kind, options)
             .map(MessageWriter::new)
-    }
-
-    /// Sends a ping (RFC 6455 section 5.5.2).
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::ControlPayload`](crate::Misuse::ControlPayload) for a payload above 125 bytes, else as
-    /// [`send`](Self::send).
-    ///
-    /// # Blocking
-    ///
-    /// As [`send`](Self::send).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
-    /// sender.ping("are you there?")?;
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.connection().ping(payload.as_ref())
-    }
-
-    /// Sends a pong that answers no ping (RFC 6455 section 5.5.3). Pings are answered by themselves.
-    ///
-    /// # Errors
-    ///
-    /// As [`ping`](Self::ping).
-    ///
-    /// # Blocking
-    ///
-    /// As [`send`](Self::send).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
-    /// sender.pong("alive")?;
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.connection().pong(payload.as_ref())
     }
 
     /// Closes with 1000 and waits for the peer's Close frame: [`close_with`](Self::close_with).

@@ -1,10 +1,16 @@
 //! Serving (RFC 6455 section 4.2).
 
 mod accept;
+mod accepting;
+mod limits;
+mod origin;
+mod refusing;
 mod shared;
 mod upgrade;
 
 pub use accept::Accept;
+pub use limits::ServerLimits;
+pub use origin::OriginPolicy;
 pub use upgrade::Upgrade;
 
 use crate::close::CloseFrame;
@@ -15,12 +21,14 @@ use crate::error::Error;
 use crate::net::TlsConfig;
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
-use shared::{Leave, SERVES, Shared};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicBool, Ordering};
+use limits::Places;
+use refusing::Bouncer;
+use shared::Shared;
+use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 /// A pause after the system refused a connection for want of something, such as descriptors.
 const SHORTAGE: Duration = Duration::from_millis(50);
@@ -47,6 +55,8 @@ pub struct ServerBuilder {
     config: Config,
     tls: Option<TlsConfig>,
     subprotocols: Vec<String>,
+    origins: OriginPolicy,
+    limits: ServerLimits,
 }
 
 impl ServerBuilder {
@@ -79,6 +89,20 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets from which sites browsers may connect. Defaults to [`OriginPolicy::SameHost`].
+    #[must_use]
+    pub fn origins(mut self, origins: OriginPolicy) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Sets how many clients there may be at a time.
+    #[must_use]
+    pub fn limits(mut self, limits: ServerLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Listens. Port 0 lets the system choose: [`Server::local_addr`] tells which.
     ///
     /// # Errors
@@ -87,6 +111,8 @@ impl ServerBuilder {
     /// be had.
     pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, Error> {
         self.config.check()?;
+        self.origins.check()?;
+        self.limits.check()?;
         let listener = TcpListener::bind(addr)?;
         Ok(Server {
             shared: Arc::new(Shared {
@@ -95,6 +121,10 @@ impl ServerBuilder {
                 config: Arc::new(self.config),
                 tls: self.tls,
                 subprotocols: self.subprotocols,
+                origins: self.origins,
+                most_opening: self.limits.opening.unwrap_or(usize::MAX),
+                places: Arc::new(Places::new(self.limits)),
+                bouncer: Bouncer::default(),
                 stopping: AtomicBool::new(false),
                 state: Mutex::default(),
                 left: Condvar::new(),
@@ -150,6 +180,8 @@ impl Server {
             config: Config::server(),
             tls: None,
             subprotocols: Vec::new(),
+            origins: OriginPolicy::default(),
+            limits: ServerLimits::default(),
         }
     }
 
@@ -211,17 +243,7 @@ impl Server {
         &self,
         handler: impl Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let handler = Arc::new(handler);
-        loop {
-            let accepted = self.shared.listener.accept();
-            if self.shared.stopping.load(Ordering::SeqCst) {
-                return Ok(());
-            }
-            match accepted {
-                Ok((stream, _)) => self.spawn(stream, &handler),
-                Err(e) => survive(e)?,
-            }
-        }
+        accepting::accept_all(&self.shared, &Arc::new(handler))
     }
 
     /// Requests whose head has come, one after the other, until [`shutdown`](Self::shutdown). Each
@@ -308,27 +330,6 @@ impl Server {
         let timeout = timeout.map(|timeout| timeout.saturating_add(GRACE));
         shared.wait_for_threads(deadline(Instant::now(), timeout))
     }
-
-    fn spawn<H>(&self, stream: TcpStream, handler: &Arc<H>)
-    where
-        H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
-    {
-        let leave = Leave::enter(&self.shared);
-        let (shared, handler) = (Arc::clone(&self.shared), Arc::clone(handler));
-        let serve = move || {
-            let _leave = leave;
-            SERVES.set(true);
-            let upgrade = Upgrade::receive(stream, shared);
-            if let Err(error) = &upgrade {
-                log::debug!("refused an opening handshake: {error}");
-            }
-            handler(upgrade);
-        };
-        if let Err(e) = thread::Builder::new().name("ws-serve".into()).spawn(serve) {
-            log::warn!("no thread for a connection: {e}");
-            thread::sleep(SHORTAGE);
-        }
-    }
 }
 
 /// Waits until `Incoming` takes it. When the server stops or nobody takes any more, it is dropped,
@@ -341,22 +342,6 @@ fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
         }
         waiting = upgrade;
     }
-}
-
-/// Only a broken listener stops a server. A client that is gone again does not, and for a shortage
-/// it waits a little rather than spin.
-fn survive(error: io::Error) -> Result<(), Error> {
-    match error.kind() {
-        io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::Interrupted => {}
-        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected => return Err(error.into()),
-        _ => {
-            log::warn!("accepting failed: {error}");
-            thread::sleep(SHORTAGE);
-        }
-    }
-    Ok(())
 }
 
 /// The iterator of [`Server::incoming`]. Dropping it stops the server from accepting.

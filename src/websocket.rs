@@ -1,5 +1,6 @@
 //! The handle of a connection.
 
+mod liveness;
 mod opening;
 
 use crate::close::{CloseCode, Closed};
@@ -231,32 +232,6 @@ impl WebSocket {
         options: SendOptions,
     ) -> Result<MessageWriter<'_>, Error> {
         self.sender.send_streaming_with(kind, options)
-    }
-
-    /// Sends a ping: [`Sender::ping`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::ping`].
-    ///
-    /// # Blocking
-    ///
-    /// As [`Sender::ping`].
-    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.sender.ping(payload)
-    }
-
-    /// Sends a pong that answers no ping: [`Sender::pong`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::pong`].
-    ///
-    /// # Blocking
-    ///
-    /// As [`Sender::pong`].
-    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<(), Error> {
-        self.sender.pong(payload)
     }
 
     /// Closes with 1000 and waits: [`Sender::close`].

@@ -10,6 +10,7 @@ mod ending;
 mod fragments;
 mod intake;
 mod job;
+mod keepalive;
 mod outlet;
 mod read_buffer;
 mod reader;
@@ -19,6 +20,7 @@ mod timer;
 use crate::close::Closed;
 use crate::compression::{Compressing, DeflateParams};
 use crate::config::{Config, NO_PIECES, Overflow, QueueConfig};
+use crate::delivery::OnPong;
 use crate::error::{Error, Misuse};
 use crate::net::{TlsSession, Transport};
 use crate::protocol::{Deflater, Inbound, Outbound, Role};
@@ -27,6 +29,7 @@ use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
 pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
+use keepalive::Life;
 pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
@@ -58,6 +61,8 @@ pub(crate) struct Connection {
     opened: Instant,
     /// A send has left something.
     deferred: AtomicBool,
+    life: Life,
+    _place: Option<Place>,
     end: OnceLock<End>,
     ended: Mutex<()>,
     end_came: Condvar,
@@ -146,7 +151,13 @@ pub(crate) struct Opened {
     pub(crate) deflate: Option<DeflateParams>,
     /// Takes the messages, if receive calls do not.
     pub(crate) outlet: Option<Box<dyn Outlet>>,
+    /// Is told of pongs.
+    pub(crate) on_pong: OnPong,
+    /// What a server counts, for as long as the connection is there.
+    pub(crate) place: Option<Place>,
 }
+
+pub(crate) type Place = Box<dyn fmt::Debug + Send + Sync>;
 
 impl Connection {
     /// With its reader, which is yet to be started. It is made on the heap, in steps whose frames
@@ -171,6 +182,7 @@ impl Connection {
         let compressing = (opened.config.compression)
             .zip(opened.deflate)
             .map(|(ours, agreed)| Compressing::new(&ours, &agreed, opened.role));
+        let now = Instant::now();
         Arc::new_cyclic(|myself| Connection {
             myself: Weak::clone(myself),
             role: opened.role,
@@ -197,8 +209,10 @@ impl Connection {
             turn: Condvar::new(),
             queue,
             deferring: AtomicU64::new(0),
-            opened: Instant::now(),
+            opened: now,
             deferred: AtomicBool::new(false),
+            life: Life::new(opened.config.keepalive, now),
+            _place: opened.place.take(),
             end: OnceLock::new(),
             ended: Mutex::new(()),
             end_came: Condvar::new(),
@@ -215,8 +229,10 @@ impl Connection {
         let rest = std::mem::take(&mut opened.rest);
         let intake = Intake::new(inbound, self.tls.is_some(), rest, opened.ended);
         let connection = Arc::clone(self);
-        let outlet = opened.outlet.take();
-        Box::new(Reader::new(connection, producer, intake, outlet))
+        let mut reader = Box::new(Reader::new(connection, producer, intake));
+        reader.outlets.outlet = opened.outlet.take();
+        reader.outlets.on_pong = std::mem::take(&mut opened.on_pong);
+        reader
     }
 
     #[inline(never)]
@@ -279,6 +295,7 @@ impl Connection {
         drop(path);
         log::debug!("connection ended: {}", end.to_error().kind());
         let _ = self.end.set(end);
+        self.life.end();
         drop(self.ended.lock().unwrap_or_else(PoisonError::into_inner));
         self.end_came.notify_all();
     }

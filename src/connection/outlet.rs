@@ -6,10 +6,13 @@
 use super::reader::{RETRY, Reader};
 use super::{Connection, End};
 use crate::close::CloseFrame;
+use crate::delivery::OnPong;
 use crate::error::Error;
+use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::queue::{Item, Producer};
 use crate::sender::Sender;
+use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use std::cell::Cell;
 use std::time::Duration;
@@ -58,6 +61,7 @@ pub(crate) enum Refused {
 #[derive(Default)]
 pub(super) struct Outlets {
     pub(super) outlet: Option<Box<dyn Outlet>>,
+    pub(super) on_pong: OnPong,
     /// Has not been handed on.
     pub(super) opened: Option<Sender>,
     /// The connection has ended: nothing is left to do but to wait for room.
@@ -100,7 +104,7 @@ pub(crate) fn is_in_callback() -> bool {
 impl Connection {
     /// Whether this is called from a callback of the same connection, where waiting for the reader
     /// would be waiting for oneself.
-    pub(super) fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         INSIDE.get() == self.address()
     }
 
@@ -177,6 +181,18 @@ impl Reader {
             self.outlets.outlet = None;
         }
         result
+    }
+
+    /// Tells of a pong. What the application sends meanwhile is written afterwards.
+    pub(super) fn take_pong(&mut self, payload: Bytes) -> Result<(), Error> {
+        let latency = self.connection.life.pong(&payload);
+        let outer = INSIDE.replace(self.connection.address());
+        let called = self.outlets.on_pong.call(Pong { payload, latency });
+        INSIDE.set(outer);
+        if called? {
+            self.flush();
+        }
+        Ok(())
     }
 
     /// Hands on the end. Returns whether there was room for it and all before it; if `over`, there

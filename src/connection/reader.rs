@@ -5,7 +5,7 @@
 
 use super::deferring::TICK;
 use super::intake::{Got, Intake};
-use super::outlet::{Outlet, Outlets};
+use super::outlet::Outlets;
 use super::{Connection, STACK};
 use crate::error::{Error, Timeout};
 use crate::net::{Interest, Ready};
@@ -68,22 +68,14 @@ enum Stop {
 }
 
 impl Reader {
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        producer: Producer,
-        intake: Intake,
-        outlet: Option<Box<dyn Outlet>>,
-    ) -> Self {
+    pub(super) fn new(connection: Arc<Connection>, producer: Producer, intake: Intake) -> Self {
         Reader {
             // The end may have come with the opening handshake, behind the first frames.
             more: intake.has_ended(),
             connection,
             producer,
             intake,
-            outlets: Outlets {
-                outlet,
-                ..Outlets::default()
-            },
+            outlets: Outlets::default(),
             leftover: false,
             tick: None,
             burst: None,
@@ -98,7 +90,7 @@ impl Reader {
     /// Begins to read. `sender` is for the outlet, if there is one.
     pub(crate) fn start(mut self: Box<Self>, sender: &Sender) -> Result<(), Error> {
         let queue = Arc::clone(&self.connection.queue);
-        self.introduce(sender);
+        self.begin(sender);
         let outlet = self.outlets.outlet.as_ref();
         let mut thread = Builder::new().name("ws-read".into());
         if !outlet.is_some_and(|outlet| outlet.runs_application()) {
@@ -119,11 +111,12 @@ impl Reader {
     /// Reads in this thread until the end, for an outlet.
     pub(crate) fn run(mut self: Box<Self>, sender: &Sender) {
         let queue = Arc::clone(&self.connection.queue);
-        self.introduce(sender);
+        self.begin(sender);
         queue.serve(self);
     }
 
-    fn introduce(&mut self, sender: &Sender) {
+    fn begin(&mut self, sender: &Sender) {
+        self.connection.begin_keepalive();
         if self.outlets.outlet.is_some() {
             self.outlets.opened = Some(sender.clone());
         }
@@ -170,8 +163,11 @@ impl Reader {
         };
         self.more = match self.read(wait)? {
             Got::End => return Err(self.lost()),
-            Got::Nothing | Got::Bytes => false,
-            Got::Full => true,
+            Got::Nothing => false,
+            got => {
+                self.connection.life.hear();
+                got == Got::Full
+            }
         };
         Ok(())
     }
@@ -216,7 +212,7 @@ impl Reader {
                         self.deliver()?;
                     }
                 }
-                Step::Pong(_) => {}
+                Step::Pong(payload) => self.take_pong(payload)?,
                 Step::Ping(payload) => {
                     self.connection.answer(payload);
                     answered = true;

@@ -211,7 +211,7 @@ impl Connection {
     ) -> Result<Path<'a>, Failed> {
         if !path.writing {
             // The caller's frame is to be the last that this thread takes.
-            path.outbound.settle_pong();
+            path.outbound.settle();
         }
         let before = (path.outbound.len(), path.outbound.messages());
         let compressed = path.compressed;

@@ -50,6 +50,9 @@ pub enum HandshakeError {
     Extension,
     /// The connection ended before the handshake did.
     Eof,
+    /// A browser with a page of a site that may not connect
+    /// ([`OriginPolicy`](crate::OriginPolicy)).
+    Origin,
     /// This server refused the request, and with which status.
     Rejected(StatusCode),
 }
@@ -113,6 +116,7 @@ impl HandshakeError {
             HandshakeError::Subprotocol => ("handshake.subprotocol", None),
             HandshakeError::Extension => ("handshake.extension", None),
             HandshakeError::Eof => ("handshake.eof", None),
+            HandshakeError::Origin => ("handshake.origin", Some(S::FORBIDDEN)),
             HandshakeError::Rejected(status) => ("handshake.rejected", Some(*status)),
         }
     }
@@ -154,6 +158,7 @@ impl fmt::Display for HandshakeError {
                 write!(f, "the server's extensions are not those that were offered")
             }
             HandshakeError::Eof => write!(f, "the connection ended before the handshake did"),
+            HandshakeError::Origin => write!(f, "pages of this origin may not connect"),
             HandshakeError::Rejected(status) => write!(f, "the request was refused: {status}"),
         }
     }

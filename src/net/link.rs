@@ -52,6 +52,11 @@ impl Link {
         &self.transport
     }
 
+    /// Whether HTTP can be spoken: there is no TLS, or it is open.
+    pub(crate) fn can_speak(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| !tls.is_handshaking())
+    }
+
     /// Reads at least one byte, appends what there is, and returns how much. 0 is the end; over TLS
     /// only a close_notify is one, and a stream cut off is an `UnexpectedEof`.
     pub(crate) fn read(

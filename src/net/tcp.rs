@@ -1,6 +1,8 @@
 //! Name resolution and TCP connects, under one deadline.
 
+use crate::config::SocketOptions;
 use crate::error::{Error, Timeout};
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
@@ -18,6 +20,25 @@ pub(crate) fn connect(
     deadline: Option<Instant>,
 ) -> Result<TcpStream, Error> {
     connect_any(&resolve(host, port, deadline)?, deadline)
+}
+
+/// Sets what is asked for. What the system refuses is logged: the connection works without.
+pub(crate) fn configure(stream: &TcpStream, options: &SocketOptions) {
+    if *options == SocketOptions::default() {
+        return;
+    }
+    let socket = SockRef::from(stream);
+    let keepalive = |after| socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
+    let set = [
+        options.keepalive.map(keepalive),
+        options.recv_buffer.map(|n| socket.set_recv_buffer_size(n)),
+        options.send_buffer.map(|n| socket.set_send_buffer_size(n)),
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        (options.user_timeout).map(|timeout| socket.set_tcp_user_timeout(Some(timeout))),
+    ];
+    for error in set.into_iter().flatten().filter_map(Result::err) {
+        log::warn!("a socket option was refused: {error}");
+    }
 }
 
 fn resolve(host: &str, port: u16, deadline: Option<Instant>) -> Result<Vec<SocketAddr>, Error> {

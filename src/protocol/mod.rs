@@ -13,6 +13,7 @@ mod inbound;
 mod mask;
 mod outbound;
 mod piece;
+mod pings;
 mod pool;
 mod utf8;
 mod whole;
@@ -26,6 +27,7 @@ pub(crate) use frames::Frames;
 pub(crate) use inbound::{Inbound, LARGE, Sink, Step};
 pub(crate) use outbound::{Fragment, Outbound};
 pub(crate) use piece::{Piece, PieceEnd};
+pub(crate) use pings::{Due, PingPayload, Pings};
 pub(crate) use utf8::Utf8;
 
 /// Which side of the connection this is.

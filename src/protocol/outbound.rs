@@ -1,7 +1,7 @@
 //! The send path: messages in, bytes out; and the closing handshake (RFC 6455 sections 6.1 and 7).
 
 use super::frame::{self, Control, Data, MAX_CONTROL, OpCode, Start};
-use super::{Frames, Role};
+use super::{Frames, PingPayload, Role};
 use crate::close::{CloseFrame, Closed, Initiator};
 use crate::message::{Message, MessageKind};
 use bytes::Bytes;
@@ -19,6 +19,8 @@ pub(crate) struct Outbound {
     messages: usize,
     /// The payload of the newest ping without an answer; older ones need none (section 5.5.3).
     pong: Option<Bytes>,
+    /// The newest ping that nobody asked for.
+    ping: Option<PingPayload>,
     closed: Closed,
     /// When the closing handshake has to be over.
     deadline: Option<Instant>,
@@ -69,12 +71,13 @@ impl Outbound {
             frames: Frames::default(),
             messages: 0,
             pong: None,
+            ping: None,
             closed: Closed::default(),
             deadline: None,
         }
     }
 
-    /// Bytes that wait, without a pong that is due.
+    /// Bytes that wait, without a pong or ping that is due.
     pub(crate) fn len(&self) -> usize {
         self.frames.len()
     }
@@ -85,7 +88,7 @@ impl Outbound {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.pong.is_none()
+        self.frames.is_empty() && !self.has_due()
     }
 
     /// Whether messages may be sent: no Close frame was sent or received (section 5.5.1).
@@ -125,6 +128,18 @@ impl Outbound {
         self.control(Control::Ping, payload);
     }
 
+    /// Appends a ping that nobody asked for. While the writer is `stalled` only the newest waits, so that
+    /// a peer that does not read cannot pile them up.
+    pub(crate) fn ping_unasked(&mut self, payload: PingPayload, stalled: bool) {
+        if self.closed.sent.is_some() {
+            return;
+        }
+        self.ping = Some(payload);
+        if !stalled {
+            self.settle();
+        }
+    }
+
     /// Appends a pong that nobody asked for (section 5.5.3).
     pub(crate) fn pong(&mut self, payload: &[u8]) {
         self.control(Control::Pong, payload);
@@ -138,7 +153,7 @@ impl Outbound {
         }
         self.pong = Some(ping);
         if !stalled {
-            self.settle_pong();
+            self.settle();
         }
     }
 
@@ -147,7 +162,7 @@ impl Outbound {
         if self.closed.sent.is_some() {
             return;
         }
-        self.settle_pong();
+        self.settle();
         let out = self.frames.tail(frame::room(MAX_CONTROL));
         frame::append_close(out, self.role, &frame);
         self.closed.sent = Some(frame);
@@ -170,7 +185,7 @@ impl Outbound {
     /// Gives what waits to the writer, who has `frames` to write already. Returns how many messages
     /// end in it.
     pub(crate) fn take(&mut self, frames: &mut Frames) -> usize {
-        self.settle_pong();
+        self.settle();
         frames.append(&mut self.frames);
         std::mem::take(&mut self.messages)
     }
@@ -178,22 +193,30 @@ impl Outbound {
     /// What was accepted and will not be written.
     pub(crate) fn abandon(&mut self) -> usize {
         self.frames = Frames::default();
-        self.pong = None;
+        (self.pong, self.ping) = (None, None);
         std::mem::take(&mut self.messages)
     }
 
-    /// Appends the answer to the newest ping, if it waits.
+    /// Appends the answer to the newest ping and the newest ping of ours, if they wait.
     #[inline]
-    pub(crate) fn settle_pong(&mut self) {
-        if self.pong.is_some() {
-            self.put_pong();
+    pub(crate) fn settle(&mut self) {
+        if self.has_due() {
+            self.put_due();
         }
     }
 
+    #[inline]
+    fn has_due(&self) -> bool {
+        self.pong.is_some() || self.ping.is_some()
+    }
+
     #[cold]
-    fn put_pong(&mut self) {
+    fn put_due(&mut self) {
         if let Some(payload) = self.pong.take() {
             self.pong(&payload);
+        }
+        if let Some(payload) = self.ping.take() {
+            self.ping(&payload);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::Queue;
 use crate::connection::STACK;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -52,7 +53,11 @@ fn run() {
         let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
         let mut looked = std::mem::take(&mut *leases);
         drop(leases);
-        looked.retain(|queue| queue.upgrade().is_some_and(|queue| queue.look_at_lease()));
+        looked.retain(|queue| {
+            let look = || queue.upgrade().is_some_and(|queue| queue.look_at_lease());
+            // It may log, and a logger may panic.
+            catch_unwind(AssertUnwindSafe(look)).unwrap_or(true)
+        });
         let mut leases = LEASES.lock().unwrap_or_else(PoisonError::into_inner);
         leases.append(&mut looked);
     }

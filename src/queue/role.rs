@@ -204,6 +204,13 @@ impl Queue {
         false
     }
 
+    /// The same, but a consumer that reads goes on.
+    pub(crate) fn summon_if_leased(&self) {
+        if self.role.is_leased() {
+            self.summon(Summons::Alone);
+        }
+    }
+
     fn begin_turn(&self, mut slot: MutexGuard<'_, Slot>) -> Turn<'_> {
         self.role.set(&mut slot, Holder::Consumer);
         Turn {

@@ -72,7 +72,7 @@ impl Receiver {
                     queue.try_read();
                 }
                 // A timeout beyond what the clock can tell sets no bound.
-                queue.take_many(max, Instant::now().checked_add(timeout))
+                queue.take_many(max, self.until(Instant::now().checked_add(timeout)))
             }
             result => result,
         };
@@ -104,7 +104,7 @@ impl Receiver {
     pub fn recv_latest(&self) -> Result<Message, RecvError> {
         self.before_waiting();
         self.connection().queue().try_read();
-        let newest = self.connection().queue().take_latest(None);
+        let newest = self.connection().queue().take_latest(self.until(None));
         newest.map_err(|_| RecvError(self.end_error()))
     }
 

@@ -47,6 +47,9 @@ impl Receiver {
         if !matches!(stop.try_recv(), Err(TryRecvError::Empty)) {
             return Err(RecvOrError::Stopped);
         }
+        if self.connection().is_inside() {
+            return Err(RecvOrError::Closed(self.end_error()));
+        }
         self.before_waiting();
         let (signal, woken) = bounded(1);
         let task = Waker::from(Arc::new(Signal(signal)));

@@ -42,7 +42,7 @@ impl Receiver {
         let mut begun = queue.begin_pieces(Some(Instant::now()));
         if matches!(begun, Err(Empty::Now)) {
             self.before_waiting();
-            begun = queue.begin_pieces(None);
+            begun = queue.begin_pieces(self.until(None));
         }
         let (kind, next) = match begun.map_err(|_| RecvError(self.end_error()))? {
             Begun::Whole(message) => (message.kind(), Next::Last(message.into_bytes())),
@@ -130,7 +130,7 @@ impl<'a> MessageReader<'a> {
         let mut next = queue.next_piece(Some(Instant::now()));
         if matches!(next, Err(Empty::Now)) {
             self.receiver.before_waiting();
-            next = queue.next_piece(deadline);
+            next = queue.next_piece(self.receiver.until(deadline));
         }
         match next {
             Ok(next) => self.accept(next),

@@ -1,6 +1,9 @@
 //! What the handles of a server and the threads of its connections share.
 
 use super::SHORTAGE;
+use super::limits::Places;
+use super::origin::OriginPolicy;
+use super::refusing::Bouncer;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
@@ -8,11 +11,14 @@ use crate::net::{TlsConfig, Transport};
 use crate::websocket::WebSocket;
 use socket2::SockRef;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What an opening handshake has at least, however many others come.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// What the handles of a server and its connections' threads share.
 #[derive(Debug)]
@@ -22,6 +28,11 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) tls: Option<TlsConfig>,
     pub(super) subprotocols: Vec<String>,
+    pub(super) origins: OriginPolicy,
+    pub(super) places: Arc<Places>,
+    /// Opening handshakes that may be under way.
+    pub(super) most_opening: usize,
+    pub(super) bouncer: Bouncer,
     pub(super) stopping: AtomicBool,
     pub(super) state: Mutex<State>,
     /// Wakes `shutdown` when a connection's thread has left.
@@ -32,7 +43,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     connections: Vec<Weak<Connection>>,
     /// Sockets whose opening handshake is under way.
-    opening: HashMap<u64, Weak<dyn Transport>>,
+    opening: BTreeMap<u64, (Instant, Weak<dyn Transport>)>,
     /// How many there were.
     opened: u64,
     /// The length of `connections` at which those that are gone are dropped.
@@ -69,12 +80,29 @@ impl Shared {
         state.connections.push(Arc::downgrade(ws.connection()));
     }
 
-    /// Notes a handshake that begins, to be woken when the server stops.
+    /// Notes a handshake that begins, to be woken when the server stops. If there are too many, the
+    /// oldest is ended, once it has had its time.
     pub(super) fn enlist_opening(self: &Arc<Self>, transport: &Arc<dyn Transport>) -> Opening {
         let mut state = self.lock();
+        while state.opening.len() >= self.most_opening && !self.is_stopping() {
+            let Some(oldest) = state.opening.first_entry() else {
+                break;
+            };
+            let left = SETTLING.saturating_sub(oldest.get().0.elapsed());
+            if !left.is_zero() {
+                let waited = self.left.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            // This wakes the handshake, which then refuses the client.
+            if let Some(oldest) = oldest.remove().1.upgrade() {
+                let _ = oldest.shutdown(Shutdown::Read);
+            }
+        }
         state.opened += 1;
         let number = state.opened;
-        state.opening.insert(number, Arc::downgrade(transport));
+        let entry = (Instant::now(), Arc::downgrade(transport));
+        state.opening.insert(number, entry);
         Opening(Arc::clone(self), number)
     }
 
@@ -86,12 +114,15 @@ impl Shared {
             .drain(..)
             .filter_map(|weak| weak.upgrade())
             .collect();
-        let opening = state
-            .opening
-            .drain()
+        let opening = std::mem::take(&mut state.opening)
+            .into_values()
             .filter_map(|(_, weak)| weak.upgrade())
             .collect();
         (connections, opening)
+    }
+
+    pub(super) fn turn_away(&self, client: Arc<dyn Transport>) {
+        self.bouncer.turn_away(client, self.tls.is_none());
     }
 
     pub(super) fn stop_accepting(&self) {
@@ -135,9 +166,22 @@ impl Shared {
 #[derive(Debug)]
 pub(super) struct Opening(Arc<Shared>, u64);
 
+impl Opening {
+    /// It is over. Whether it was ended to make room, or because the server stops.
+    pub(super) fn was_ended(self) -> bool {
+        !self.0.lock().opening.contains_key(&self.1)
+    }
+}
+
 impl Drop for Opening {
     fn drop(&mut self) {
-        self.0.lock().opening.remove(&self.1);
+        let mut state = self.0.lock();
+        state.opening.remove(&self.1);
+        let was_full = state.opening.len() + 1 == self.0.most_opening;
+        drop(state);
+        if was_full {
+            self.0.left.notify_all();
+        }
     }
 }
 

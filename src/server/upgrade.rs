@@ -1,15 +1,18 @@
 //! A client's request for a WebSocket, and the answer to it.
 
 use super::accept::Accept;
-use super::shared::Shared;
+use super::limits::Place;
+use super::refusing::{receive_request, refusal_for, refuse};
+use super::shared::{Opening, Shared};
 use crate::close::CloseFrame;
 use crate::compression::{Compression, DeflateParams};
 use crate::config::{Config, deadline};
 use crate::connection::{Opened, Reader};
-use crate::delivery::{Delivery, Event};
-use crate::error::{Error, Misuse, Timeout};
+use crate::delivery::{Delivery, Event, OnPong};
+use crate::error::{Error, Misuse};
 use crate::handle::{Head, Heads};
-use crate::handshake::{self, HandshakeError, Received, ServerHandshake};
+use crate::handshake::{self, HandshakeError, Received};
+use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::net::Transport;
 use crate::net::link::Link;
@@ -17,12 +20,9 @@ use crate::protocol::Role;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
 use http::{HeaderMap, Request, Response, StatusCode};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long a refused client may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// A valid request for a WebSocket: look at it, then accept or reject. Dropped, it is rejected with
 /// 503.
@@ -47,6 +47,7 @@ pub struct Upgrade {
     pending: Option<Box<Pending>>,
     request: Box<Request<()>>,
     delivery: Delivery,
+    on_pong: OnPong,
     /// Instead of that of the configuration.
     compression: Option<Option<Compression>>,
     server: Arc<Shared>,
@@ -57,6 +58,16 @@ struct Pending {
     link: Link,
     rest: Vec<u8>,
     deadline: Option<Instant>,
+    place: Place,
+}
+
+/// A client that has just come.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) at: Instant,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) opening: Opening,
+    pub(super) place: Place,
 }
 
 /// What the client is answered, and what was agreed on by that.
@@ -72,19 +83,13 @@ struct Answer {
 impl Upgrade {
     /// TLS and the request, under one deadline; a client that asks wrongly is told so.
     #[inline(never)] // Its frame is not to stay, nor to lie below the others of the handshake.
-    pub(super) fn receive(stream: TcpStream, server: Arc<Shared>) -> Result<Self, Error> {
-        stream.prepare()?;
-        let deadline = deadline(Instant::now(), server.config.timeouts.open);
-        let transport: Arc<dyn Transport> = Arc::new(stream);
-        let opening = server.enlist_opening(&transport);
-        let mut link = Link::new(transport);
-        if let Some(tls) = &server.tls {
-            link.start_tls_server(tls, deadline)?;
-        }
-        let received = receive_request(&mut link, server.config.limits.head, deadline);
-        drop(opening);
-        let received = match server.is_stopping() {
-            // Whatever came of it: perhaps it was `shutdown` that ended it.
+    pub(super) fn receive(arrival: Arrival, server: Arc<Shared>) -> Result<Self, Error> {
+        arrival.transport.prepare()?;
+        let deadline = deadline(arrival.at, server.config.timeouts.open);
+        let mut link = Link::new(arrival.transport);
+        let received = receive(&mut link, &server, deadline);
+        let received = match arrival.opening.was_ended() || server.is_stopping() {
+            // Whatever came of it: perhaps it was this that ended it.
             true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
             false => received,
         };
@@ -94,14 +99,16 @@ impl Upgrade {
                     link,
                     rest: received.rest,
                     deadline,
+                    place: arrival.place,
                 })),
                 request: received.request,
                 delivery: Delivery::default(),
+                on_pong: OnPong::default(),
                 compression: None,
                 server,
             }),
             Err(error) => {
-                if let Some(refusal) = refusal_for(&error) {
+                if let Some(refusal) = refusal_for(&error).filter(|_| link.can_speak()) {
                     refuse(&mut link, &refusal);
                 }
                 Err(error)
@@ -216,6 +223,14 @@ impl Upgrade {
         handler: impl Fn(&Sender, Message) + Send + Sync + 'static,
     ) -> Self {
         self.delivery = Delivery::to_callback(handler);
+        self
+    }
+
+    /// Calls `handler` with each pong that comes:
+    /// [`ClientBuilder::on_pong`](crate::ClientBuilder::on_pong) says how.
+    #[must_use]
+    pub fn on_pong(mut self, handler: impl Fn(Pong) + Send + Sync + 'static) -> Self {
+        self.on_pong = OnPong::calling(handler);
         self
     }
 
@@ -391,6 +406,8 @@ impl Upgrade {
             rest: pending.rest,
             deflate: answer.deflate,
             outlet: self.delivery.outlet(),
+            on_pong: std::mem::take(&mut self.on_pong),
+            place: Some(Box::new(pending.place)),
         };
         let heads = Heads {
             request: std::mem::take(&mut self.request),
@@ -456,45 +473,13 @@ impl Drop for Upgrade {
     }
 }
 
-fn receive_request(
-    link: &mut Link,
-    head_limit: usize,
-    deadline: Option<Instant>,
-) -> Result<Received, Error> {
-    let mut handshake = ServerHandshake::new(head_limit);
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        if link.read(&mut bytes, deadline)? == 0 {
-            return Err(HandshakeError::Eof.into());
-        }
-        if let Some(received) = handshake.receive(&bytes)? {
-            return Ok(received);
-        }
+fn receive(link: &mut Link, server: &Shared, deadline: Option<Instant>) -> Result<Received, Error> {
+    if let Some(tls) = &server.tls {
+        link.start_tls_server(tls, deadline)?;
     }
-}
-
-/// What a client is told that asked wrongly or too slowly.
-fn refusal_for(error: &Error) -> Option<Vec<u8>> {
-    match error {
-        Error::Handshake(e) => e.refusal(),
-        Error::Timeout(Timeout::Open) => {
-            HandshakeError::Rejected(StatusCode::REQUEST_TIMEOUT).refusal()
-        }
-        _ => None,
+    let received = receive_request(link, server.config.limits.head, deadline)?;
+    if !server.origins.allows(&received.request) {
+        return Err(HandshakeError::Origin.into());
     }
-}
-
-/// Writes the refusal and ends the connection so that the client can read it: closing a socket with
-/// unread bytes would reset it.
-fn refuse(link: &mut Link, refusal: &[u8]) {
-    let deadline = Instant::now() + FAREWELL;
-    if link.write_all(refusal, Some(deadline)).is_err() {
-        return;
-    }
-    let _ = link.transport().shutdown(Shutdown::Write);
-    let mut scrap = Vec::new();
-    while matches!(link.read(&mut scrap, Some(deadline)), Ok(1..)) && Instant::now() < deadline {
-        scrap.clear();
-    }
+    Ok(received)
 }

@@ -2,7 +2,7 @@
 
 use super::peer::{Ours, Peer, open_with};
 use super::{LATE, Scheme, client_builder, server_builder, spawn};
-use wsync::{ClientBuilder, Config, Event, Message, Sender, Upgrade, WebSocket};
+use wsync::{ClientBuilder, Config, Event, Message, Pong, Sender, Upgrade, WebSocket};
 
 type Handler = Box<dyn Fn(&Sender, Message) + Send + Sync>;
 
@@ -11,6 +11,8 @@ pub(crate) enum Delivery {
     Receive,
     Callback(Handler),
     Channel(crossbeam_channel::Sender<Event<u32>>, u32),
+    /// To receive calls, and pongs elsewhere.
+    Pong(Box<dyn Fn(Pong) + Send + Sync>),
 }
 
 impl Delivery {
@@ -18,11 +20,16 @@ impl Delivery {
         Delivery::Callback(Box::new(handler))
     }
 
+    pub(crate) fn pong(handler: impl Fn(Pong) + Send + Sync + 'static) -> Self {
+        Delivery::Pong(Box::new(handler))
+    }
+
     pub(crate) fn client(self, builder: ClientBuilder) -> ClientBuilder {
         match self {
             Delivery::Receive => builder,
             Delivery::Callback(handler) => builder.on_message(handler),
             Delivery::Channel(events, key) => builder.deliver_to(events, key),
+            Delivery::Pong(handler) => builder.on_pong(handler),
         }
     }
 
@@ -31,6 +38,7 @@ impl Delivery {
             Delivery::Receive => upgrade,
             Delivery::Callback(handler) => upgrade.on_message(handler),
             Delivery::Channel(events, key) => upgrade.deliver_to(events, key),
+            Delivery::Pong(handler) => upgrade.on_pong(handler),
         }
     }
 

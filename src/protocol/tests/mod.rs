@@ -10,6 +10,7 @@ mod differential;
 mod link;
 mod memory;
 mod pieces;
+mod pings;
 mod properties;
 mod refusals;
 mod streaming;

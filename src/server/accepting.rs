@@ -1,0 +1,86 @@
+//! Accepting connections, whatever comes.
+
+use super::SHORTAGE;
+use super::shared::{Leave, SERVES, Shared};
+use super::upgrade::{Arrival, Upgrade};
+use crate::error::Error;
+use crate::net::{Transport, tcp};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+use std::{io, thread};
+
+/// Until the server stops, each client on a thread of its own.
+pub(super) fn accept_all<H>(shared: &Arc<Shared>, handler: &Arc<H>) -> Result<(), Error>
+where
+    H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+{
+    loop {
+        let accepted = shared.listener.accept();
+        if shared.is_stopping() {
+            return Ok(());
+        }
+        match accepted {
+            Ok((stream, address)) => welcome(shared, stream, address, handler),
+            Err(e) => survive(e)?,
+        }
+    }
+}
+
+fn welcome<H>(shared: &Arc<Shared>, stream: TcpStream, address: SocketAddr, handler: &Arc<H>)
+where
+    H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+{
+    tcp::configure(&stream, &shared.config.socket);
+    let transport: Arc<dyn Transport> = Arc::new(stream);
+    let Some(place) = shared.places.take(address.ip()) else {
+        log::debug!("no place for a client");
+        return shared.turn_away(transport);
+    };
+    let arrival = Arrival {
+        at: Instant::now(),
+        opening: shared.enlist_opening(&transport),
+        transport: Arc::clone(&transport),
+        place,
+    };
+    if let Err(e) = spawn(shared, arrival, handler) {
+        log::warn!("no thread for a connection: {e}");
+        shared.turn_away(transport);
+        thread::sleep(SHORTAGE);
+    }
+}
+
+fn spawn<H>(shared: &Arc<Shared>, arrival: Arrival, handler: &Arc<H>) -> io::Result<()>
+where
+    H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+{
+    let leave = Leave::enter(shared);
+    let (shared, handler) = (Arc::clone(shared), Arc::clone(handler));
+    let serve = move || {
+        let _leave = leave;
+        SERVES.set(true);
+        let upgrade = Upgrade::receive(arrival, shared);
+        if let Err(error) = &upgrade {
+            log::debug!("refused an opening handshake: {error}");
+        }
+        handler(upgrade);
+    };
+    let thread = thread::Builder::new().name("ws-serve".into());
+    thread.spawn(serve).map(drop)
+}
+
+/// Only a broken listener stops a server. A client that is gone again does not, and for a shortage
+/// it waits a little rather than spin.
+fn survive(error: io::Error) -> Result<(), Error> {
+    match error.kind() {
+        io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::Interrupted => {}
+        io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected => return Err(error.into()),
+        _ => {
+            log::warn!("accepting failed: {error}");
+            thread::sleep(SHORTAGE);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Turning clients away, so that they can read why.
+
+use crate::error::{Error, Timeout};
+use crate::handshake::{self, HandshakeError, Received, ServerHandshake};
+use crate::net::Transport;
+use crate::net::link::Link;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use http::{HeaderMap, StatusCode};
+use std::net::Shutdown;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a refused client may take to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// So many of those for whom there is no thread are let read to the end at a time.
+const LEAVING: usize = 256;
+
+/// How often they are looked at.
+const TICK: Duration = Duration::from_millis(10);
+
+pub(super) fn receive_request(
+    link: &mut Link,
+    head_limit: usize,
+    deadline: Option<Instant>,
+) -> Result<Received, Error> {
+    let mut handshake = ServerHandshake::new(head_limit);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if link.read(&mut bytes, deadline)? == 0 {
+            return Err(HandshakeError::Eof.into());
+        }
+        if let Some(received) = handshake.receive(&bytes)? {
+            return Ok(received);
+        }
+    }
+}
+
+/// What a client is told that asked wrongly or too slowly.
+pub(super) fn refusal_for(error: &Error) -> Option<Vec<u8>> {
+    match error {
+        Error::Handshake(e) => e.refusal(),
+        Error::Timeout(Timeout::Open) => {
+            HandshakeError::Rejected(StatusCode::REQUEST_TIMEOUT).refusal()
+        }
+        _ => None,
+    }
+}
+
+/// Writes the refusal and ends the connection so that the client can read it: closing a socket with
+/// unread bytes would reset it.
+pub(super) fn refuse(link: &mut Link, refusal: &[u8]) {
+    let deadline = Instant::now() + FAREWELL;
+    if link.write_all(refusal, Some(deadline)).is_err() {
+        return;
+    }
+    let _ = link.transport().shutdown(Shutdown::Write);
+    let mut scrap = Vec::new();
+    while matches!(link.read(&mut scrap, Some(deadline)), Ok(1..)) && Instant::now() < deadline {
+        scrap.clear();
+    }
+}
+
+/// Refuses clients without a thread for each.
+#[derive(Debug, Default)]
+pub(super) struct Bouncer(OnceLock<Option<Sender<Arc<dyn Transport>>>>);
+
+impl Bouncer {
+    /// Answers with 503 and waits for nobody. What is not `plain` cannot be told anything.
+    pub(super) fn turn_away(&self, client: Arc<dyn Transport>, plain: bool) {
+        if !plain || client.prepare().is_err() {
+            return;
+        }
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let refusal = handshake::refusal(status, &HeaderMap::new(), b"too many connections\n");
+        let written = client.write(&refusal);
+        if written.is_err() || client.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        if let Some(leaving) = self.0.get_or_init(start) {
+            // One more than can be looked after is reset.
+            let _ = leaving.try_send(client);
+        }
+    }
+}
+
+fn start() -> Option<Sender<Arc<dyn Transport>>> {
+    let (sender, leaving) = bounded(LEAVING);
+    let thread = thread::Builder::new().name("ws-refuse".into());
+    let started = thread
+        .stack_size(crate::connection::STACK)
+        .spawn(move || see_off(&leaving));
+    if let Err(e) = &started {
+        log::warn!("no thread to refuse clients: {e}");
+    }
+    started.is_ok().then_some(sender)
+}
+
+/// Reads what clients still say until they have gone, or their time is over.
+fn see_off(leaving: &Receiver<Arc<dyn Transport>>) {
+    let mut clients: Vec<(Arc<dyn Transport>, Instant)> = Vec::new();
+    let mut look = Instant::now();
+    loop {
+        let next = match clients.is_empty() {
+            true => leaving.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => leaving.recv_deadline(look),
+        };
+        let now = Instant::now();
+        match next {
+            Ok(client) if clients.len() < LEAVING => clients.push((client, now + FAREWELL)),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if now >= look {
+            look = now + TICK;
+            clients.retain(|(client, until)| now < *until && stays(&**client));
+        }
+    }
+}
+
+/// Discards what is there. False once the client has gone.
+fn stays(client: &dyn Transport) -> bool {
+    match client.read(&mut [0; 1024]) {
+        Ok(n) => n > 0,
+        Err(e) => matches!(
+            e.kind(),
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+        ),
+    }
+}

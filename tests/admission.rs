@@ -1,0 +1,178 @@
+//! Who a server lets in, and how the others learn that it does not.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::peer::{Peer, REQUEST};
+use common::{LATE, Scheme, Serving, client_builder, eventually, server_builder, spawn, watchdog};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+use wsync::{Config, Error, HandshakeError, OriginPolicy, ServerLimits};
+
+fn limits(set: impl FnOnce(&mut ServerLimits)) -> ServerLimits {
+    let mut limits = ServerLimits::default();
+    set(&mut limits);
+    limits
+}
+
+/// The status with which a connect was refused.
+fn status(error: &Error) -> Option<u16> {
+    error.response().map(|response| response.status().as_u16())
+}
+
+#[test]
+fn who_finds_no_place_is_answered_with_503_and_gets_in_when_somebody_has_left() {
+    watchdog(60, || {
+        for per_address in [false, true] {
+            let limits = limits(|limits| match per_address {
+                true => limits.per_address = Some(2),
+                false => limits.connections = Some(2),
+            });
+            let serving = Serving::echo(server_builder(Scheme::Ws).limits(limits));
+            let builder = client_builder(Scheme::Ws, serving.port);
+            let first = builder.connect().unwrap();
+            let second = builder.connect().unwrap();
+            for _ in 0..3 {
+                assert_eq!(status(&builder.connect().unwrap_err()), Some(503));
+            }
+            first.close().unwrap();
+            eventually("a place", || {
+                builder.connect().is_ok_and(|ws| ws.close().is_ok())
+            });
+            second.send("still here").unwrap();
+            assert_eq!(second.recv().unwrap().as_text(), Some("still here"));
+        }
+    });
+}
+
+#[test]
+#[cfg(feature = "native-tls")]
+fn over_tls_who_finds_no_place_is_not_let_as_far_as_a_handshake() {
+    watchdog(60, || {
+        let limits = limits(|limits| limits.connections = Some(1));
+        let serving = Serving::echo(server_builder(Scheme::Wss).limits(limits));
+        let builder = client_builder(Scheme::Wss, serving.port);
+        let ws = builder.connect().unwrap();
+        let error = builder.connect().unwrap_err();
+        assert!(matches!(error, Error::Tls(_) | Error::Io(_)), "{error}");
+        ws.send("x").unwrap();
+        assert_eq!(ws.recv().unwrap().as_text(), Some("x"));
+    });
+}
+
+/// Closing a socket with unread bytes resets it, and what it had sent may be lost.
+#[test]
+fn a_refused_client_that_still_writes_can_read_why() {
+    watchdog(60, || {
+        let limits = limits(|limits| limits.connections = Some(1));
+        let serving = Serving::echo(server_builder(Scheme::Ws).limits(limits));
+        let _ws = client_builder(Scheme::Ws, serving.port).connect().unwrap();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(("127.0.0.1", serving.port)).unwrap();
+            client.write_all(REQUEST.as_bytes()).unwrap();
+            // More than one read, and behind the answer.
+            std::thread::sleep(Duration::from_millis(5));
+            client.write_all(&[b'x'; 5000]).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn who_opens_many_connections_and_says_nothing_keeps_nobody_out() {
+    watchdog(60, || {
+        for &scheme in Scheme::all() {
+            let limits = limits(|limits| limits.opening = Some(4));
+            let mut config = Config::server();
+            config.timeouts.open = Some(10 * LATE);
+            let serving = Serving::echo(server_builder(scheme).limits(limits).config(config));
+            let mut silent: Vec<_> = (0..20)
+                .map(|_| TcpStream::connect(("127.0.0.1", serving.port)).unwrap())
+                .collect();
+            let began = Instant::now();
+            let ws = client_builder(scheme, serving.port).connect().unwrap();
+            ws.send("x").unwrap();
+            assert_eq!(ws.recv().unwrap().as_text(), Some("x"));
+            assert!(began.elapsed() < LATE);
+            // The oldest has been told, over TLS by the end alone.
+            let mut answer = String::new();
+            let _ = silent[0].read_to_string(&mut answer);
+            if scheme == Scheme::Ws {
+                assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_burst_of_clients_beyond_the_limit_of_opening_handshakes_gets_in() {
+    watchdog(60, || {
+        let limits = limits(|limits| limits.opening = Some(2));
+        let serving = Serving::echo(server_builder(Scheme::Ws).limits(limits));
+        let port = serving.port;
+        let clients: Vec<_> = (0..30)
+            .map(|_| spawn(move || client_builder(Scheme::Ws, port).connect().map(drop)))
+            .collect();
+        for client in clients {
+            client.within(LATE, "a client").unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_browser_with_a_page_of_another_site_is_answered_with_403() {
+    watchdog(60, || {
+        let only = OriginPolicy::Only(vec!["https://good.example".into()]);
+        for (policy, origin, welcome) in [
+            (OriginPolicy::SameHost, "http://127.0.0.1:PORT", true),
+            (OriginPolicy::SameHost, "http://evil.example", false),
+            (OriginPolicy::SameHost, "null", false),
+            (OriginPolicy::Any, "http://evil.example", true),
+            (only.clone(), "https://good.example", true),
+            (only, "https://good.example.evil.example", false),
+        ] {
+            let serving = Serving::echo(server_builder(Scheme::Ws).origins(policy));
+            let origin = origin.replace("PORT", &serving.port.to_string());
+            let builder = client_builder(Scheme::Ws, serving.port);
+            builder.connect().unwrap();
+            match builder.origin(&origin).connect() {
+                Ok(_) => assert!(welcome, "{origin}"),
+                Err(error) => {
+                    assert!(!welcome, "{origin}: {error}");
+                    assert_eq!(status(&error), Some(403));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_handler_is_told_why_there_is_no_request() {
+    watchdog(60, || {
+        let server = server_builder(Scheme::Ws).bind("127.0.0.1:0").unwrap();
+        let (sender, errors) = std::sync::mpsc::channel();
+        let serving = server.clone();
+        let serving = spawn(move || {
+            serving.serve_upgrades(move |upgrade| sender.send(upgrade.err()).unwrap())
+        });
+        let mut peer = Peer::connect(server.local_addr().port(), Scheme::Ws);
+        let request = REQUEST.replace("Upgrade: w", "Origin: http://evil.example\r\nUpgrade: w");
+        peer.bytes(request.as_bytes());
+        assert!(peer.read_head().starts_with("HTTP/1.1 403 "));
+        match errors.recv_timeout(LATE).unwrap() {
+            Some(Error::Handshake(error)) => {
+                assert!(matches!(*error, HandshakeError::Origin));
+                assert_eq!(error.kind(), "handshake.origin");
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(peer);
+        server.shutdown().unwrap();
+        serving.within(LATE, "serving").unwrap();
+    });
+}
