@@ -1,5 +1,17 @@
 //! The opening handshake (RFC 6455 section 4), without I/O: bytes in, requests and responses out.
 
+// What a peer sends must not be able to panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing
+    )
+)]
+
 mod body;
 mod client;
 mod error;

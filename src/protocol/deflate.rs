@@ -76,7 +76,8 @@ impl Deflater {
             let (start, before) = (out.len(), (stream.total_in(), stream.total_out()));
             out.resize(start + space, 0);
             // An error would be one of a stream that was not set up: none of those is passed on.
-            let result = stream.compress(input, &mut out[start..], flush);
+            let room = out.get_mut(start..).unwrap_or_default();
+            let result = stream.compress(input, room, flush);
             debug_assert!(result.is_ok(), "{result:?}");
             let taken = (stream.total_in() - before.0) as usize;
             let given = (stream.total_out() - before.1) as usize;
@@ -147,7 +148,7 @@ impl Inflater {
         loop {
             let rest = input.get(taken..).unwrap_or_default();
             let before = (stream.total_in(), stream.total_out());
-            let space = &mut self.space[self.filled..];
+            let space = self.space.get_mut(self.filled..).unwrap_or_default();
             let result = stream.decompress(rest, space, InflateFlush::NoFlush);
             let status = result.map_err(|_| ProtocolError::Deflate)?;
             let n = (stream.total_in() - before.0) as usize;
@@ -175,7 +176,7 @@ impl Inflater {
     /// What was inflated since the last call.
     pub(super) fn take(&mut self) -> &[u8] {
         let filled = mem::take(&mut self.filled);
-        &self.space[..filled]
+        self.space.get(..filled).unwrap_or_default()
     }
 
     /// Gives back memory that only a load needs.

@@ -53,7 +53,8 @@ pub(super) fn append(out: &mut Vec<u8>, payload: &[u8], key: u32) {
     // So that there are only whole blocks, which are short work.
     out.extend_from_slice(&[0; SPARE]);
     let pattern = [key.to_ne_bytes(); BLOCK / 4];
-    for block in out[start..].chunks_exact_mut(BLOCK) {
+    let appended = out.get_mut(start..).unwrap_or_default();
+    for block in appended.chunks_exact_mut(BLOCK) {
         for (byte, key) in block.iter_mut().zip(pattern.as_flattened()) {
             *byte ^= key;
         }

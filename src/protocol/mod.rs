@@ -3,6 +3,18 @@
 //! Nothing here touches a socket, a thread or the clock. [`Inbound`] is the receive path, owned by
 //! whoever reads; [`Outbound`] is the send path, owned by whoever holds the send lock.
 
+// What a peer sends must not be able to panic.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::indexing_slicing
+    )
+)]
+
 mod assembler;
 mod compressed;
 #[cfg_attr(not(feature = "deflate"), path = "no_deflate.rs")]

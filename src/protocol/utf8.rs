@@ -42,7 +42,8 @@ impl Utf8 {
             };
             bytes = rest;
             self.push(byte);
-            match std::str::from_utf8(&self.begun[..self.length]) {
+            let begun = self.begun.get(..self.length).unwrap_or_default();
+            match std::str::from_utf8(begun) {
                 Ok(_) => self.length = 0,
                 Err(e) if e.error_len().is_some() => return Err(ProtocolError::Utf8),
                 Err(_) => {}
@@ -53,8 +54,10 @@ impl Utf8 {
 
     /// A begun character has at most three bytes, and completing it four.
     fn push(&mut self, byte: u8) {
-        self.begun[self.length] = byte;
-        self.length += 1;
+        if let Some(place) = self.begun.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
     }
 }
 

@@ -76,21 +76,25 @@ impl Inbound {
         let Some(first) = Frame::find(input, role).filter(|frame| frame.length <= most) else {
             return Ok(None);
         };
-        let payload = first.header..first.end();
-        mask::apply_whole(&mut input[payload.clone()], first.key);
+        let Some(payload) = input.get_mut(first.header..first.end()) else {
+            return Ok(None);
+        };
+        mask::apply_whole(payload, first.key);
         let (messages, bytes) = sink.room();
         let shared = input.len().min(BLOCK).min(bytes);
-        let end = match input.get_mut(payload.end..shared) {
-            Some(more) => payload.end + unmask(more, role, most, messages.saturating_sub(1)),
-            None => payload.end,
+        let end = match input.get_mut(first.end()..shared) {
+            Some(more) => first.end() + unmask(more, role, most, messages.saturating_sub(1)),
+            None => first.end(),
         };
-        if end == payload.end {
-            let payload = Bytes::copy_from_slice(&input[payload]);
+        let taken = input.get(..end).unwrap_or_default();
+        if end == first.end() {
+            let payload = taken.get(first.header..).unwrap_or_default();
+            let payload = Bytes::copy_from_slice(payload);
             return Ok(Some((end, sink.push(message(first.text, payload)?))));
         }
         // A kept message must not hold the read buffer. The headers come along: to copy each payload
         // alone would cost more.
-        let mut block = Bytes::copy_from_slice(&input[..end]);
+        let mut block = Bytes::copy_from_slice(taken);
         let mut failure = None;
         let wants_more = sink.push_all(std::iter::from_fn(|| {
             let frame = Frame::find(&block, role)?;
@@ -121,16 +125,18 @@ fn chunk<const N: usize>(input: &[u8], at: usize) -> Option<[u8; N]> {
 /// they have.
 #[inline(never)] // So the loop has the registers for itself.
 fn unmask(input: &mut [u8], role: Role, most: usize, messages: usize) -> usize {
-    let mut end = 0;
+    let (mut end, mut rest) = (0, input);
     for _ in 0..messages {
-        let rest = &mut input[end..];
-        match Frame::find(rest, role) {
-            Some(frame) if frame.length <= most => {
-                mask::apply_whole(&mut rest[frame.header..frame.end()], frame.key);
-                end += frame.end();
-            }
+        let frame = match Frame::find(rest, role) {
+            Some(frame) if frame.length <= most => frame,
             _ => break,
-        }
+        };
+        let Some((whole, more)) = std::mem::take(&mut rest).split_at_mut_checked(frame.end())
+        else {
+            break;
+        };
+        mask::apply_whole(whole.get_mut(frame.header..).unwrap_or_default(), frame.key);
+        (end, rest) = (end + frame.end(), more);
     }
     end
 }
