@@ -55,7 +55,8 @@
 //! handshake and then runs the handler, and with [`Server::incoming`] one `ws-accept` in all. A
 //! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
 //! which ends with the lookup. One `ws-timer` for the whole process starts when a connection must
-//! be bounded and nobody waits for it, such as the first that is dropped without being closed.
+//! be bounded and nobody waits for it, or is to be kept alive. One `ws-refuse` per server lets clients read
+//! why there is no place for them.
 //!
 //! # The queue
 //!
@@ -142,7 +143,23 @@
 //! none, or 1007 for text that is not
 //! UTF-8, 1009 for a message above [`Limits::message`], 1008 for one that takes longer than
 //! [`Timeouts::message`]; with [`Overflow::Close`] also when the queue is full, and with 1011 when a
-//! callback panics.
+//! callback panics or a ping is not answered.
+//!
+//! # Keepalive
+//!
+//! Every 20 s a ping is sent, and when nothing has come for 20 s after one, the connection is failed
+//! with [`Timeout::Ping`] ([`Keepalive`], [`Sender::set_keepalive`]). Any byte is a sign of life; while
+//! this side does not read, because its queue is full or its callback at work, bytes that wait to be read
+//! are one. [`Sender::ping_wait`] waits for a pong, [`Sender::latency`] tells how long they take, and
+//! [`ClientBuilder::on_pong`] and [`Upgrade::on_pong`] of each that comes. Beside that there are the options
+//! of TCP, [`SocketOptions`].
+//!
+//! # Whom a server lets in
+//!
+//! [`ServerLimits`] bounds connections, in all and for each address, and the opening handshakes that are
+//! under way. Which sites a browser may come from says [`OriginPolicy`]; unless it is told otherwise, a
+//! server accepts pages of its own host and port, and all programs that are no browsers. What is
+//! refused is answered by HTTP, so that the client can read why.
 //!
 //! # Errors
 //!
@@ -189,8 +206,7 @@
 //! # What is not there yet
 //!
 //! Proxies, redirects, `ws+unix` addresses (but see
-//! [`ClientBuilder::connect_over`]), pings sent by themselves to find dead peers, reconnecting, a
-//! way to see pongs, a call that broadcasts, and rustls.
+//! [`ClientBuilder::connect_over`]), reconnecting, a call that broadcasts, and rustls.
 
 mod client;
 mod close;
