@@ -7,6 +7,7 @@
 pub(crate) mod codec;
 pub(crate) mod delivery;
 pub(crate) mod faulty;
+pub(crate) mod nth;
 pub(crate) mod offers;
 pub(crate) mod peer;
 
