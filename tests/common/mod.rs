@@ -10,6 +10,8 @@ pub(crate) mod faulty;
 pub(crate) mod nth;
 pub(crate) mod offers;
 pub(crate) mod peer;
+pub(crate) mod relay;
+pub(crate) mod trickle;
 
 use std::panic::resume_unwind;
 use std::sync::OnceLock;

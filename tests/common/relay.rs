@@ -1,0 +1,158 @@
+//! A link between two ends that can be cut, reset or become a black hole.
+
+use super::spawn;
+use socket2::SockRef;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// What the link does with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Forward,
+    /// Takes nothing and says nothing: a black hole.
+    Hold,
+    /// Both sides see the end.
+    End,
+    /// Both sides see a reset.
+    Reset,
+}
+
+#[derive(Debug)]
+struct State {
+    mode: Mode,
+    /// Bytes until the mode changes, and to what.
+    then: Option<(usize, Mode)>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Forwards one connection. Dropped, it ends it.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) port: u16,
+    shared: Arc<Shared>,
+}
+
+impl Relay {
+    /// To the server on this port of the loopback.
+    pub(crate) fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = Relay {
+            port: listener.local_addr().unwrap().port(),
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    mode: Mode::Forward,
+                    then: None,
+                }),
+                changed: Condvar::new(),
+            }),
+        };
+        let shared = Arc::clone(&relay.shared);
+        spawn(move || {
+            let (near, _) = listener.accept().unwrap();
+            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                from.set_nodelay(true).unwrap();
+                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                let shared = Arc::clone(&shared);
+                spawn(move || shared.forward(from, to));
+            }
+        });
+        relay
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        self.shared.state.lock().unwrap().mode = mode;
+        self.shared.changed.notify_all();
+    }
+
+    /// Changes the mode after so many bytes, of both directions together.
+    pub(crate) fn set_after(&self, bytes: usize, mode: Mode) {
+        self.shared.state.lock().unwrap().then = Some((bytes, mode));
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.set(Mode::End);
+    }
+}
+
+impl Shared {
+    /// Until the link is cut. It looks at the mode before each read, and before each write.
+    fn forward(&self, mut from: TcpStream, mut to: TcpStream) {
+        // A mode may change while nothing comes.
+        from.set_read_timeout(Some(Duration::from_millis(5)))
+            .unwrap();
+        let mut bytes = vec![0; 16 << 10];
+        loop {
+            if self.wait() != Mode::Forward {
+                break;
+            }
+            let read = match from.read(&mut bytes) {
+                Ok(0) => {
+                    let _ = to.shutdown(Shutdown::Write);
+                    return;
+                }
+                Ok(read) => read,
+                Err(e) if is_timeout(&e) => continue,
+                Err(_) => break,
+            };
+            let now = self.before_the_change(read);
+            let forwarded = to.write_all(&bytes[..now]).is_ok();
+            if !forwarded || self.wait() != Mode::Forward {
+                break;
+            }
+            if to.write_all(&bytes[now..read]).is_err() {
+                break;
+            }
+        }
+        if self.state.lock().unwrap().mode == Mode::Reset {
+            for stream in [&from, &to] {
+                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            }
+            // Both handles of a socket have to be gone for the reset.
+            return;
+        }
+        for stream in [from, to] {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// How many of `read` bytes go before the mode changes.
+    fn before_the_change(&self, read: usize) -> usize {
+        let mut state = self.state.lock().unwrap();
+        match state.then {
+            Some((left, mode)) if left <= read => {
+                (state.mode, state.then) = (mode, None);
+                self.changed.notify_all();
+                left
+            }
+            Some((left, mode)) => {
+                state.then = Some((left - read, mode));
+                read
+            }
+            None => read,
+        }
+    }
+
+    /// Waits until it is no black hole. The bytes that are left are lost in any mode but `Forward`.
+    fn wait(&self) -> Mode {
+        let mut state = self.state.lock().unwrap();
+        while state.mode == Mode::Hold {
+            state = self.changed.wait(state).unwrap();
+        }
+        state.mode
+    }
+}
+
+fn is_timeout(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut)
+}
