@@ -30,7 +30,8 @@ pub enum Error {
     Uri(UriError),
     /// A call that the protocol or the configuration does not allow. The connection is unharmed.
     Misuse(Misuse),
-    /// The operating system, or the peer's: refused, reset, lost (`UnexpectedEof`).
+    /// The operating system, or the peer's: refused, reset, lost (`UnexpectedEof`). `OutOfMemory`: there
+    /// was none for a message, and the connection was failed with 1011.
     Io(Arc<io::Error>),
     /// TLS: its configuration, a certificate, or a broken record.
     Tls(Arc<TlsError>),
@@ -109,8 +110,15 @@ impl Error {
             Error::Timeout(Timeout::Message) => Some(CloseCode::POLICY_VIOLATION),
             Error::Overflow(code) => Some(*code),
             Error::Misuse(Misuse::Panic) => Some(CloseCode::INTERNAL_ERROR),
+            Error::Io(e) if e.kind() == io::ErrorKind::OutOfMemory => {
+                Some(CloseCode::INTERNAL_ERROR)
+            }
             _ => None,
         }
+    }
+
+    pub(crate) fn out_of_memory() -> Self {
+        Error::from(io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
     pub(crate) fn eof() -> Self {

@@ -135,7 +135,7 @@ impl Assembler {
         if let Some(space) = self.buffer.get_mut(self.filled..end) {
             space.copy_from_slice(payload);
         } else {
-            self.reserve(payload.len());
+            self.reserve(payload.len())?;
             self.buffer.truncate(self.filled);
             self.buffer.extend_from_slice(payload);
         }
@@ -175,15 +175,15 @@ impl Assembler {
     }
 
     /// Lends space for the next bytes of the current frame, which has at least `most` to come:
-    /// no more ahead than has come, or [`AHEAD`].
-    pub(super) fn space(&mut self, most: usize) -> &mut [u8] {
+    /// no more ahead than has come, or [`AHEAD`]. None if there is no memory for it.
+    pub(super) fn space(&mut self, most: usize) -> Option<&mut [u8]> {
         let length = most.min(self.filled.max(AHEAD));
         let end = self.filled + length;
         if self.buffer.len() < end {
-            self.reserve(length);
+            self.reserve(length).ok()?;
             self.buffer.resize(end, 0);
         }
-        &mut self.buffer[self.filled..end]
+        self.buffer.get_mut(self.filled..end)
     }
 
     /// Takes `n` bytes that were put into the space, once `unmask` has been at them.
@@ -328,13 +328,16 @@ impl Assembler {
 
     /// Room for bytes that arrived. It doubles, so that small fragments are not moved one by one,
     /// but not past the message's end: what is held follows what came and not what was announced.
-    fn reserve(&mut self, more: usize) {
+    fn reserve(&mut self, more: usize) -> Result<(), Error> {
         let needed = self.filled + more;
         if needed > self.buffer.capacity() {
             let doubled = (self.buffer.capacity() * 2).max(FIRST_RESERVE);
             let target = doubled.min(self.end).max(needed);
-            self.buffer.reserve_exact(target - self.buffer.len());
+            let room = target - self.buffer.len();
+            let reserved = self.buffer.try_reserve_exact(room);
+            reserved.map_err(|_| Error::out_of_memory())?;
         }
+        Ok(())
     }
 }
 

@@ -166,7 +166,10 @@ impl Inbound {
                 if matches!(header.opcode, OpCode::Data(_)) && !self.assembler.is_streaming() =>
             {
                 let left = usize::try_from(*left).unwrap_or(usize::MAX);
-                (left >= LARGE).then(|| self.assembler.space(left))
+                if left < LARGE {
+                    return None;
+                }
+                self.assembler.space(left)
             }
             _ => None,
         }

@@ -10,6 +10,7 @@ pub(crate) mod faulty;
 pub(crate) mod nth;
 pub(crate) mod offers;
 pub(crate) mod peer;
+pub(crate) mod process;
 pub(crate) mod relay;
 pub(crate) mod trickle;
 
