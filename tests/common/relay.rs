@@ -4,6 +4,7 @@ use super::spawn;
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Bytes that the server was given.
+    forwarded: AtomicUsize,
 }
 
 /// Forwards one connection. Dropped, it ends it.
@@ -51,17 +54,20 @@ impl Relay {
                     then: None,
                 }),
                 changed: Condvar::new(),
+                forwarded: AtomicUsize::new(0),
             }),
         };
         let shared = Arc::clone(&relay.shared);
         spawn(move || {
             let (near, _) = listener.accept().unwrap();
-            let far = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            for (from, to) in [(&near, &far), (&far, &near)] {
+            let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else {
+                return;
+            };
+            for (from, to, counts) in [(&near, &far, true), (&far, &near, false)] {
                 from.set_nodelay(true).unwrap();
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                 let shared = Arc::clone(&shared);
-                spawn(move || shared.forward(from, to));
+                spawn(move || shared.forward(from, to, counts));
             }
         });
         relay
@@ -70,6 +76,11 @@ impl Relay {
     pub(crate) fn set(&self, mode: Mode) {
         self.shared.state.lock().unwrap().mode = mode;
         self.shared.changed.notify_all();
+    }
+
+    /// How many bytes the server was given.
+    pub(crate) fn forwarded(&self) -> usize {
+        self.shared.forwarded.load(Ordering::SeqCst)
     }
 
     /// Changes the mode after so many bytes, of both directions together.
@@ -86,7 +97,7 @@ impl Drop for Relay {
 
 impl Shared {
     /// Until the link is cut. It looks at the mode before each read, and before each write.
-    fn forward(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn forward(&self, mut from: TcpStream, mut to: TcpStream, counts: bool) {
         // A mode may change while nothing comes.
         from.set_read_timeout(Some(Duration::from_millis(5)))
             .unwrap();
@@ -106,11 +117,17 @@ impl Shared {
             };
             let now = self.before_the_change(read);
             let forwarded = to.write_all(&bytes[..now]).is_ok();
+            if counts && forwarded {
+                self.forwarded.fetch_add(now, Ordering::SeqCst);
+            }
             if !forwarded || self.wait() != Mode::Forward {
                 break;
             }
             if to.write_all(&bytes[now..read]).is_err() {
                 break;
+            }
+            if counts {
+                self.forwarded.fetch_add(read - now, Ordering::SeqCst);
             }
         }
         if self.state.lock().unwrap().mode == Mode::Reset {
