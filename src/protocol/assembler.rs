@@ -188,7 +188,8 @@ impl Assembler {
 
     /// Takes `n` bytes that were put into the space, once `unmask` has been at them.
     pub(super) fn fill(&mut self, n: usize, unmask: impl FnOnce(&mut [u8])) -> Result<(), Error> {
-        unmask(&mut self.buffer[self.filled..self.filled + n]);
+        let end = self.filled + n;
+        unmask(self.buffer.get_mut(self.filled..end).unwrap_or_default());
         self.accept(n)
     }
 
@@ -279,7 +280,8 @@ impl Assembler {
     fn accept(&mut self, n: usize) -> Result<(), Error> {
         let end = self.filled + n;
         if self.kind == Some(MessageKind::Text) {
-            self.utf8.receive(&self.buffer[self.filled..end])?;
+            let came = self.buffer.get(self.filled..end).unwrap_or_default();
+            self.utf8.receive(came)?;
         }
         self.filled = end;
         Ok(())
