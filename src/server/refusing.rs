@@ -7,7 +7,7 @@ use crate::net::link::Link;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use http::{HeaderMap, StatusCode};
 use std::net::Shutdown;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ pub(super) fn refuse(link: &mut Link, refusal: &[u8]) {
 
 /// Refuses clients without a thread for each.
 #[derive(Debug, Default)]
-pub(super) struct Bouncer(OnceLock<Option<Sender<Arc<dyn Transport>>>>);
+pub(super) struct Bouncer(Mutex<Option<Sender<Arc<dyn Transport>>>>);
 
 impl Bouncer {
     /// Answers with 503 and waits for nobody. What is not `plain` cannot be told anything.
@@ -79,10 +79,12 @@ impl Bouncer {
         if written.is_err() || client.shutdown(Shutdown::Write).is_err() {
             return;
         }
-        if let Some(leaving) = self.0.get_or_init(start) {
-            // One more than can be looked after is reset.
-            let _ = leaving.try_send(client);
+        let mut leaving = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if leaving.is_none() {
+            *leaving = start();
         }
+        // One more than can be looked after is reset.
+        let _ = leaving.as_ref().map(|leaving| leaving.try_send(client));
     }
 }
 
@@ -93,7 +95,7 @@ fn start() -> Option<Sender<Arc<dyn Transport>>> {
         .stack_size(crate::connection::STACK)
         .spawn(move || see_off(&leaving));
     if let Err(e) = &started {
-        log::warn!("no thread to refuse clients: {e}");
+        log::debug!("no thread to refuse clients: {e}");
     }
     started.is_ok().then_some(sender)
 }
