@@ -2,7 +2,7 @@
 
 use super::{Connection, timer};
 use crate::protocol::LARGE;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, thread_local};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -62,7 +62,7 @@ impl Connection {
     /// The same when a consumer reads: for its own answers as long as there are more messages to
     /// answer, for others if it is known to be quick, and to come by whether or not there are.
     fn defer_beside_consumer(&self, until: u64) -> bool {
-        match BURST.get() {
+        match BURST.with(Cell::get) {
             burst if burst.connection == self.address() => {
                 self.queue.len() > 0 && self.answers_quickly(burst, until)
             }
@@ -86,7 +86,7 @@ impl Connection {
             let quick = now.saturating_sub(burst.asked) < LITTLE;
             (burst.asked, burst.unasked) = (now, if quick { UNASKED } else { 0 });
         }
-        BURST.set(burst);
+        BURST.with(|last| last.set(burst));
         true
     }
 
@@ -114,11 +114,12 @@ impl Connection {
     /// been quick.
     pub(super) fn start_deferring(&self, direct: Option<(Instant, bool)>) {
         let until = direct.map_or(ALWAYS, |(now, quick)| {
-            BURST.set(Burst {
+            let burst = Burst {
                 connection: self.address(),
                 asked: self.clock(now),
                 unasked: 0,
-            });
+            };
+            BURST.with(|last| last.set(burst));
             let until = self.clock(now + TICK);
             if quick {
                 until | FOR_ALL

@@ -11,6 +11,9 @@ mod fragments;
 mod intake;
 mod job;
 mod keepalive;
+#[cfg(test)]
+#[cfg(wsync_shuttle)]
+mod model;
 mod outlet;
 mod read_buffer;
 mod reader;

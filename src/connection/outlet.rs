@@ -12,6 +12,7 @@ use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::queue::{Item, Producer};
 use crate::sender::Sender;
+use crate::sync::thread_local;
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use std::cell::Cell;
@@ -98,14 +99,14 @@ thread_local! {
 
 /// Whether a reader is handing on messages in this thread: what waits for it to go on waits for itself.
 pub(crate) fn is_in_callback() -> bool {
-    INSIDE.get() != 0
+    INSIDE.with(Cell::get) != 0
 }
 
 impl Connection {
     /// Whether this is called from a callback of the same connection, where waiting for the reader
     /// would be waiting for oneself.
     pub(crate) fn is_inside(&self) -> bool {
-        INSIDE.get() == self.address()
+        INSIDE.with(Cell::get) == self.address()
     }
 
     pub(super) fn address(&self) -> usize {
@@ -119,9 +120,9 @@ impl Reader {
         if !self.producer.is_diverted() {
             return Ok(());
         }
-        let outer = INSIDE.replace(self.connection.address());
+        let outer = INSIDE.with(|inside| inside.replace(self.connection.address()));
         let result = self.pump_all();
-        INSIDE.set(outer);
+        INSIDE.with(|inside| inside.set(outer));
         if self.outlets.outlet.is_none() {
             self.producer.discard();
         }
@@ -186,9 +187,9 @@ impl Reader {
     /// Tells of a pong. What the application sends meanwhile is written afterwards.
     pub(super) fn take_pong(&mut self, payload: Bytes) -> Result<(), Error> {
         let latency = self.connection.life.pong(&payload);
-        let outer = INSIDE.replace(self.connection.address());
+        let outer = INSIDE.with(|inside| inside.replace(self.connection.address()));
         let called = self.outlets.on_pong.call(Pong { payload, latency });
-        INSIDE.set(outer);
+        INSIDE.with(|inside| inside.set(outer));
         if called? {
             self.flush();
         }

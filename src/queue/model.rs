@@ -4,6 +4,7 @@
 //! deadline lasts until it is woken. Memory is sequentially consistent.
 
 mod role;
+mod tallies;
 
 use super::*;
 use crate::message::MessageKind;

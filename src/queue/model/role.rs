@@ -189,7 +189,7 @@ fn a_monitor_that_looks_at_any_time_takes_nothing_from_a_consumer() {
         let (wire, queue) = leased();
         let consumer = spawn(&queue, take_all);
         let monitor = spawn(&queue, |queue| {
-            (0..3).for_each(|_| drop(queue.look_at_lease()))
+            (0..3).for_each(|_| _ = queue.look_at_lease())
         });
         wire.send([0]);
         wire.send([1]);
