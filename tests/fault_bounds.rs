@@ -12,8 +12,9 @@ use common::trickle::{Drops, Trickle};
 use common::{LATE, Scheme, client_builder, once_within, patient, pattern, spawn, watchdog};
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wsync::{Config, Error, Misuse, ProtocolError, RecvError, Timeout, WebSocket};
 
@@ -301,4 +302,74 @@ fn a_stream_that_gives_a_byte_at_a_time_costs_the_same_for_each_byte() {
             });
         }
     });
+}
+
+/// The gaps between the messages that a side receives while both send all the time: the one that 1 in 100 is
+/// longer than.
+fn p99_of_gaps(ws: &WebSocket, end: Instant) -> Duration {
+    let (mut gaps, mut last) = (Vec::new(), Instant::now());
+    while Instant::now() < end {
+        ws.recv_timeout(LATE).unwrap();
+        let now = Instant::now();
+        gaps.push(now - last);
+        last = now;
+    }
+    gaps.sort();
+    assert!(gaps.len() > 100, "{} messages in a second", gaps.len());
+    gaps[gaps.len() * 99 / 100]
+}
+
+#[test]
+fn both_sides_receive_all_the_time_while_both_send_with_gaps_below_50_ms() {
+    watchdog(120, || {
+        for &scheme in Scheme::all() {
+            once_within(Duration::from_millis(50), || {
+                let (client, server) = common::pair(scheme);
+                let ends = [Arc::new(client), Arc::new(server)];
+                let stop = Arc::new(AtomicBool::new(false));
+                let sending = ends.clone().map(|ws| {
+                    let stop = Arc::clone(&stop);
+                    spawn(move || {
+                        // More than the kernel takes at once, so that writes block.
+                        while !stop.load(Ordering::SeqCst) {
+                            ws.send(vec![7; 100_000]).unwrap();
+                        }
+                    })
+                });
+                let end = Instant::now() + Duration::from_secs(1);
+                let receiving = ends.clone().map(|ws| spawn(move || p99_of_gaps(&ws, end)));
+                let gaps = receiving.map(|task| task.within(LATE, "receiving"));
+                stop.store(true, Ordering::SeqCst);
+                let draining = ends.map(|ws| spawn(move || while ws.recv().is_ok() {}));
+                for task in sending {
+                    task.within(LATE, "sending");
+                }
+                drop(draining);
+                gaps.into_iter().max().unwrap()
+            });
+        }
+    });
+}
+
+fn check_sources(folder: &Path, count: &mut usize) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            check_sources(&path, count);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            assert!(!source.contains("SystemTime"), "{}", path.display());
+            *count += 1;
+        }
+    }
+}
+
+#[test]
+fn no_source_asks_for_the_time_of_day_which_may_jump() {
+    let mut count = 0;
+    check_sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut count,
+    );
+    assert!(count > 50, "{count} files");
 }

@@ -4,35 +4,13 @@
 
 mod common;
 
-use common::peer::{self, BINARY, CLOSE, CONTINUATION, Ours, Peer, everywhere};
-use common::relay::{Mode, Relay};
-use common::{LATE, Scheme, as_asked, client_builder, once_within, patient};
-use common::{server_builder, spawn, watchdog};
+use common::peer::{self, BINARY, CLOSE, CONTINUATION, Peer, everywhere};
+use common::relay::{Mode, linked};
+use common::{LATE, once_within, patient, spawn, watchdog};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
-use wsync::{Config, Error, Timeout, WebSocket};
-
-/// Two ends of ours with a link between them, the one under test first.
-fn linked(ours: Ours, scheme: Scheme, config: Config) -> (WebSocket, WebSocket, Relay) {
-    let other = patient(Config::client());
-    let (client, server) = match ours {
-        Ours::Client => (config, other),
-        Ours::Server => (other, config),
-    };
-    let listening = server_builder(scheme).config(as_asked(server));
-    let listening = listening.bind("127.0.0.1:0").unwrap();
-    let relay = Relay::to(listening.local_addr().port());
-    let mut incoming = listening.incoming().unwrap();
-    let accepted = spawn(move || incoming.next().unwrap().accept().unwrap());
-    let builder = client_builder(scheme, relay.port).config(as_asked(client));
-    let client = builder.connect().unwrap();
-    let server = accepted.within(LATE, "accepting");
-    match ours {
-        Ours::Client => (client, server, relay),
-        Ours::Server => (server, client, relay),
-    }
-}
+use wsync::{Error, Timeout};
 
 #[test]
 fn a_black_hole_holds_up_close_no_longer_than_its_timeout() {

@@ -140,9 +140,12 @@ fn connect_until_refused(port: u16) -> (Vec<TcpStream>, Duration) {
         client
             .set_read_timeout(Some(Duration::from_secs(2)))
             .unwrap();
-        match client.read(&mut [0]) {
-            // It is answered with 503, or reset.
-            Ok(_) => return (silent, began.elapsed()),
+        let mut refusal = [0; 12];
+        match client.read(&mut refusal) {
+            Ok(_) => {
+                assert_eq!(&refusal, b"HTTP/1.1 503");
+                return (silent, began.elapsed());
+            }
             Err(_) => silent.push(client),
         }
     }
@@ -319,6 +322,82 @@ fn a_peer_that_was_stopped_when_it_was_given_up_sees_the_loss_and_goes_on() {
                 assert!(matches!(&*kind, "io" | "tls" | "too_big"), "{kind}");
                 connect_and_echo(scheme, port);
                 began.elapsed()
+            });
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_is_stopped_is_lost_by_pings_and_sees_the_loss_when_it_goes_on() {
+    let (interval, timeout) = (Duration::from_millis(150), Duration::from_millis(300));
+    watchdog(60, move || {
+        for &scheme in Scheme::all() {
+            let (process, port, signal) = stoppable(scheme);
+            once_within(interval + timeout + Duration::from_millis(500), || {
+                let mut config = patient(Config::client());
+                config.keepalive.interval = Some(interval);
+                config.keepalive.timeout = Some(timeout);
+                let ws = client_builder(scheme, port)
+                    .config(config)
+                    .connect()
+                    .unwrap();
+                echoes(&ws, "before");
+                signal(Signal::STOP);
+                let began = Instant::now();
+                let error = ws.recv().unwrap_err().0;
+                let took = began.elapsed();
+                assert!(matches!(error, Error::Timeout(Timeout::Ping)), "{error}");
+                drop(ws);
+                let began = Instant::now();
+                signal(Signal::CONT);
+                process.hear("ended");
+                connect_and_echo(scheme, port);
+                assert!(began.elapsed() < LATE);
+                took
+            });
+        }
+    });
+}
+
+#[test]
+#[ignore = "is started by another as a process of its own"]
+fn serve_with_pings() {
+    let Some(scheme) = scheme_told() else {
+        return;
+    };
+    let mut config = patient(Config::server());
+    config.keepalive.interval = Some(Duration::from_millis(100));
+    config.keepalive.timeout = Some(Duration::from_millis(600));
+    let serving = Serving::echo(server_builder(scheme).config(config));
+    tell("listening", serving.port);
+    wait_for_the_end();
+}
+
+#[test]
+fn a_process_that_was_stopped_does_not_take_its_own_silence_for_the_peers() {
+    watchdog(60, || {
+        for &scheme in Scheme::all() {
+            let process = Process::start("serve_with_pings", scheme.name());
+            let port = process.hear("listening").parse().unwrap();
+            let pid = Pid::from_raw(process.id() as i32).unwrap();
+            let builder = client_builder(scheme, port).config(patient(Config::client()));
+            once_within(Duration::from_secs(1), || {
+                let ws = builder.connect().unwrap();
+                let mut longest = Duration::ZERO;
+                for text in ["one", "two", "three"] {
+                    echoes(&ws, text);
+                    // So that a ping may be on its way when it stops.
+                    thread::sleep(Duration::from_millis(110));
+                    kill_process(pid, Signal::STOP).unwrap();
+                    thread::sleep(Duration::from_millis(800));
+                    kill_process(pid, Signal::CONT).unwrap();
+                    let began = Instant::now();
+                    if ws.send(text).is_err() || ws.recv_timeout(LATE).is_err() {
+                        return Duration::MAX;
+                    }
+                    longest = longest.max(began.elapsed());
+                }
+                longest
             });
         }
     });

@@ -1,12 +1,14 @@
 //! A link between two ends that can be cut, reset or become a black hole.
 
-use super::spawn;
+use super::peer::Ours;
+use super::{LATE, Scheme, as_asked, client_builder, patient, server_builder, spawn};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use wsync::{Config, WebSocket};
 
 /// What the link does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,27 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.set(Mode::End);
+    }
+}
+
+/// Two ends of ours with a link between them, the one under test first.
+pub(crate) fn linked(ours: Ours, scheme: Scheme, config: Config) -> (WebSocket, WebSocket, Relay) {
+    let other = patient(Config::client());
+    let (client, server) = match ours {
+        Ours::Client => (config, other),
+        Ours::Server => (other, config),
+    };
+    let listening = server_builder(scheme).config(as_asked(server));
+    let listening = listening.bind("127.0.0.1:0").unwrap();
+    let relay = Relay::to(listening.local_addr().port());
+    let mut incoming = listening.incoming().unwrap();
+    let accepted = spawn(move || incoming.next().unwrap().accept().unwrap());
+    let builder = client_builder(scheme, relay.port).config(as_asked(client));
+    let client = builder.connect().unwrap();
+    let server = accepted.within(LATE, "accepting");
+    match ours {
+        Ours::Client => (client, server, relay),
+        Ours::Server => (server, client, relay),
     }
 }
 
