@@ -141,8 +141,8 @@ fn connect_until_refused(port: u16) -> (Vec<TcpStream>, Duration) {
             .set_read_timeout(Some(Duration::from_secs(2)))
             .unwrap();
         let mut refusal = [0; 12];
-        match client.read(&mut refusal) {
-            Ok(_) => {
+        match client.read_exact(&mut refusal) {
+            Ok(()) => {
                 assert_eq!(&refusal, b"HTTP/1.1 503");
                 return (silent, began.elapsed());
             }
