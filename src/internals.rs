@@ -1,5 +1,6 @@
-//! What benchmarks measure below the public API: bytes in, counts out, so that nothing private
-//! becomes public. Only a build with `--cfg wsync_bench` has it, and nobody may rely on it.
+//! What benchmarks measure and fuzz targets drive below the public API, so that nothing private
+//! becomes public. Only a build with `--cfg wsync_bench` or `--cfg fuzzing` has it, and nobody may
+//! rely on it.
 
 use crate::compression::Compression;
 use crate::config::{Limits, QueueConfig};
@@ -11,6 +12,11 @@ use crate::queue::{self, Exit, Producer, Queue};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
+
+#[cfg(fuzzing)]
+pub mod codec;
+#[cfg(fuzzing)]
+pub mod opening;
 
 /// The same source a second time: only `protocol` sees the module itself.
 #[allow(clippy::duplicate_mod)]

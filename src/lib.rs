@@ -217,7 +217,7 @@ mod delivery;
 mod error;
 mod handle;
 mod handshake;
-#[cfg(wsync_bench)]
+#[cfg(any(wsync_bench, fuzzing))]
 #[doc(hidden)]
 pub mod internals;
 mod keepalive;

@@ -92,7 +92,7 @@ impl ClientHandshake {
         Self::with_key(target, options, &generate_key())
     }
 
-    pub(super) fn with_key(
+    pub(crate) fn with_key(
         target: &Target,
         options: &RequestOptions,
         key: &str,

@@ -88,14 +88,15 @@ impl HeadReader {
 
     fn push(&mut self, piece: &[u8]) -> Result<(), HandshakeError> {
         let line = self.buffer.len().saturating_sub(self.line_start);
-        if piece.len() > self.line_limit.saturating_sub(line) {
+        let line_room = self.line_limit.saturating_sub(line);
+        let head_room = self.limit.saturating_sub(self.buffer.len());
+        if piece.len() > line_room.min(head_room) {
+            // Of both limits it is the one that is met first, whatever the cuts are.
             return Err(match (self.start, self.lines) {
+                _ if head_room < line_room => HandshakeError::HeadTooLarge,
                 (Start::Request, 0) => HandshakeError::RequestLineTooLong,
                 _ => HandshakeError::LineTooLong,
             });
-        }
-        if piece.len() > self.limit.saturating_sub(self.buffer.len()) {
-            return Err(HandshakeError::HeadTooLarge);
         }
         self.buffer.extend_from_slice(piece);
         Ok(())

@@ -249,3 +249,22 @@ fn malformed_responses_are_refused() {
         101
     );
 }
+
+#[test]
+fn of_two_limits_the_one_that_is_met_first_is_named_in_any_cuts() {
+    // Of 100 bytes, a line may have 50; the last one here begins after 60.
+    let lines = format!(
+        "GET /{} HTTP/1.1\r\nA: {}\r\n",
+        "a".repeat(20),
+        "b".repeat(18)
+    );
+    for (limit, length, expected) in [
+        (100, 60, "handshake.head_too_large"),
+        (200, 160, "handshake.line_too_long"),
+    ] {
+        let bytes = format!("{lines}{}", "x".repeat(length)).into_bytes();
+        for pieces in [vec![&bytes[..]], bytes.chunks(1).collect()] {
+            assert_eq!(kind(receive(Start::Request, limit, &pieces)), expected);
+        }
+    }
+}

@@ -73,7 +73,7 @@ impl Assembler {
         self.begun = self.begun.and_then(|begun| begun.checked_add(time));
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn held(&self) -> usize {
         self.buffer.capacity()
     }

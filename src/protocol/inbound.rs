@@ -203,8 +203,8 @@ impl Inbound {
     }
 
     /// The bytes that are allocated for the message in progress.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
         self.assembler.held()
     }
 
