@@ -15,7 +15,7 @@ mod relay;
 use common::{LATE, Scheme, server_builder, spawn};
 use relay::Relay;
 use std::ops::Range;
-use wsync::{Closed, Compression, WebSocket};
+use wsync::{Closed, Compression, OriginPolicy, WebSocket};
 
 /// What the page sends: texts and binary messages one at a time, then 200 at once.
 const ECHOES: u32 = 316;
@@ -95,7 +95,10 @@ impl Check {
     }
 
     fn run(self) {
-        let builder = server_builder(self.scheme).compression(self.compression);
+        // The page is none of the server's.
+        let builder = server_builder(self.scheme)
+            .compression(self.compression)
+            .origins(OriginPolicy::Any);
         let server = builder.bind("127.0.0.1:0").unwrap();
         let relay = Relay::to(server.local_addr().port());
         let mut incoming = server.incoming().unwrap();
