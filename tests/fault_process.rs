@@ -8,8 +8,8 @@ mod common;
 
 use common::peer::{BINARY, FIN, Peer};
 use common::process::{Process, next_line, tell, told, wait_for_the_end};
-use common::{LATE, Scheme, Serving, client_builder, number_of, numbered, once_within};
-use common::{patient, server_builder, spawn, watchdog};
+use common::{LATE, Scheme, Serving, client_builder, eventually, number_of, numbered};
+use common::{once_within, patient, server_builder, spawn, watchdog};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::io::Read;
 use std::net::TcpStream;
@@ -267,8 +267,15 @@ fn stoppable(scheme: Scheme) -> (Process, u16, impl Fn(Signal)) {
     let process = Process::start("serve_and_tell_of_ends", scheme.name());
     let port = process.hear("listening").parse().unwrap();
     let pid = Pid::from_raw(process.id() as i32).unwrap();
+    let stat = format!("/proc/{}/stat", process.id());
     (process, port, move |signal| {
-        kill_process(pid, signal).unwrap()
+        kill_process(pid, signal).unwrap();
+        // It takes effect in its own time.
+        eventually("a process that has stopped, or goes on", || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            let state = stat.rsplit(") ").next().unwrap();
+            state.starts_with('T') == (signal == Signal::STOP)
+        });
     })
 }
 

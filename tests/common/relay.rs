@@ -168,6 +168,10 @@ impl Shared {
     /// How many of `read` bytes go before the mode changes.
     fn before_the_change(&self, read: usize) -> usize {
         let mut state = self.state.lock().unwrap();
+        if state.mode != Mode::Forward {
+            // It has changed since the read began.
+            return 0;
+        }
         match state.then {
             Some((left, mode)) if left <= read => {
                 (state.mode, state.then) = (mode, None);
