@@ -19,14 +19,14 @@ use crate::config::{Config, deadline};
 use crate::connection::is_in_callback;
 use crate::error::Error;
 use crate::net::TlsConfig;
+use crate::sync::{AtomicBool, Condvar, Mutex};
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use limits::Places;
 use refusing::Bouncer;
 use shared::Shared;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 

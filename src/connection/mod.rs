@@ -13,7 +13,7 @@ mod job;
 mod keepalive;
 #[cfg(test)]
 #[cfg(wsync_shuttle)]
-mod model;
+pub(crate) mod model;
 mod outlet;
 mod read_buffer;
 mod reader;

@@ -94,7 +94,7 @@ impl Model {
 
     /// Takes all until the end.
     fn consumer(&self) -> JoinHandle<Vec<u8>> {
-        self.spawn(|ws| receive(ws))
+        self.spawn(receive)
     }
 
     /// After the reader has ended.

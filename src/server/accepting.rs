@@ -5,7 +5,8 @@ use super::shared::{Leave, SERVES, Shared};
 use super::upgrade::{Arrival, Upgrade};
 use crate::error::Error;
 use crate::net::{Transport, tcp};
-use std::net::{SocketAddr, TcpStream};
+use crate::sync::Builder;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use std::{io, thread};
@@ -17,22 +18,38 @@ where
 {
     loop {
         let accepted = shared.listener.accept();
-        if shared.is_stopping() {
+        let Some(leave) = admit(shared) else {
             return Ok(());
-        }
+        };
         match accepted {
-            Ok((stream, address)) => welcome(shared, stream, address, handler),
-            Err(e) => survive(e)?,
+            Ok((stream, address)) => {
+                tcp::configure(&stream, &shared.config.socket);
+                welcome(shared, Arc::new(stream), address, leave, handler);
+            }
+            Err(e) => {
+                drop(leave);
+                survive(e)?;
+            }
         }
     }
 }
 
-fn welcome<H>(shared: &Arc<Shared>, stream: TcpStream, address: SocketAddr, handler: &Arc<H>)
-where
+/// Counts the thread of a client that has come, unless the server stops. In this order: who stops it
+/// later finds the thread counted, and waits for it.
+pub(super) fn admit(shared: &Arc<Shared>) -> Option<Leave> {
+    let leave = Leave::enter(shared);
+    (!shared.is_stopping()).then_some(leave)
+}
+
+pub(super) fn welcome<H>(
+    shared: &Arc<Shared>,
+    transport: Arc<dyn Transport>,
+    address: SocketAddr,
+    leave: Leave,
+    handler: &Arc<H>,
+) where
     H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
 {
-    tcp::configure(&stream, &shared.config.socket);
-    let transport: Arc<dyn Transport> = Arc::new(stream);
     let Some(place) = shared.places.take(address.ip()) else {
         log::debug!("no place for a client");
         return shared.turn_away(transport);
@@ -43,29 +60,33 @@ where
         transport: Arc::clone(&transport),
         place,
     };
-    if let Err(e) = spawn(shared, arrival, handler) {
+    if let Err(e) = spawn(shared, arrival, leave, handler) {
         log::warn!("no thread for a connection: {e}");
         shared.turn_away(transport);
         thread::sleep(SHORTAGE);
     }
 }
 
-fn spawn<H>(shared: &Arc<Shared>, arrival: Arrival, handler: &Arc<H>) -> io::Result<()>
+fn spawn<H>(
+    shared: &Arc<Shared>,
+    arrival: Arrival,
+    leave: Leave,
+    handler: &Arc<H>,
+) -> io::Result<()>
 where
     H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
 {
-    let leave = Leave::enter(shared);
     let (shared, handler) = (Arc::clone(shared), Arc::clone(handler));
     let serve = move || {
         let _leave = leave;
-        SERVES.set(true);
+        SERVES.with(|serves| serves.set(true));
         let upgrade = Upgrade::receive(arrival, shared);
         if let Err(error) = &upgrade {
             log::debug!("refused an opening handshake: {error}");
         }
         handler(upgrade);
     };
-    let thread = thread::Builder::new().name("ws-serve".into());
+    let thread = Builder::new().name("ws-serve".into());
     thread.spawn(serve).map(drop)
 }
 

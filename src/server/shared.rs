@@ -1,5 +1,9 @@
 //! What the handles of a server and the threads of its connections share.
 
+#[cfg(test)]
+#[cfg(wsync_shuttle)]
+mod model;
+
 use super::SHORTAGE;
 use super::limits::Places;
 use super::origin::OriginPolicy;
@@ -8,13 +12,13 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
 use crate::net::{TlsConfig, Transport};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread_local};
 use crate::websocket::WebSocket;
 use socket2::SockRef;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// What an opening handshake has at least, however many others come.
@@ -103,6 +107,10 @@ impl Shared {
         let number = state.opened;
         let entry = (Instant::now(), Arc::downgrade(transport));
         state.opening.insert(number, entry);
+        if self.is_stopping() {
+            // Perhaps `shutdown` came by before it was on the list.
+            let _ = transport.shutdown(Shutdown::Read);
+        }
         Opening(Arc::clone(self), number)
     }
 
@@ -136,7 +144,7 @@ impl Shared {
 
     pub(super) fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
         let mut state = self.lock();
-        state.stopping += usize::from(SERVES.get());
+        state.stopping += usize::from(SERVES.with(Cell::get));
         self.left.notify_all();
         let result = loop {
             if state.threads <= state.stopping {
@@ -157,7 +165,7 @@ impl Shared {
                 }
             };
         };
-        state.stopping -= usize::from(SERVES.get());
+        state.stopping -= usize::from(SERVES.with(Cell::get));
         result
     }
 }

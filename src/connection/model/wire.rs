@@ -163,7 +163,7 @@ impl Transport for Wire {
             yield_now();
             return Ok(self.lock().ready(interest));
         }
-        while !ready.any() && !(deadline.is_some() && state.gives_up(interest)) {
+        while !(ready.any() || deadline.is_some() && state.gives_up(interest)) {
             state = self.changed.wait(state).unwrap();
             ready = state.ready(interest);
         }
@@ -238,10 +238,15 @@ pub(super) fn peer(
 }
 
 impl Peer {
-    pub(crate) fn new(wire: &Arc<Wire>) -> Self {
+    pub(super) fn new(wire: &Arc<Wire>) -> Self {
+        Peer::with(wire, Vec::new())
+    }
+
+    /// One that has read so much already.
+    pub(crate) fn with(wire: &Arc<Wire>, unread: Vec<u8>) -> Self {
         Peer {
             wire: Arc::clone(wire),
-            unread: Vec::new(),
+            unread,
             seen: Vec::new(),
             closed: false,
         }
