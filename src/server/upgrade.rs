@@ -389,17 +389,13 @@ impl Upgrade {
     }
 
     #[inline(never)] // As `receive`.
-    #[expect(clippy::boxed_local)] // By value they would be on the stack twice.
-    fn connect(
-        mut self,
-        mut pending: Box<Pending>,
-        answer: Box<Answer>,
-    ) -> (WebSocket, Box<Reader>) {
+    #[expect(clippy::boxed_local)] // By value it would be on the stack twice.
+    fn hand_over(&mut self, mut pending: Box<Pending>, answer: &Answer) -> Box<Opened> {
         let parts = pending.link.into_parts();
         pending.rest.extend_from_slice(&parts.pending);
-        let mut opened = Opened {
+        Box::new(Opened {
             role: Role::Server,
-            config: answer.config,
+            config: Arc::clone(&answer.config),
             transport: parts.transport,
             tls: parts.tls,
             ended: parts.ended,
@@ -408,7 +404,12 @@ impl Upgrade {
             outlet: self.delivery.outlet(),
             on_pong: std::mem::take(&mut self.on_pong),
             place: Some(Box::new(pending.place)),
-        };
+        })
+    }
+
+    #[inline(never)] // As `receive`.
+    fn connect(mut self, pending: Box<Pending>, answer: Box<Answer>) -> (WebSocket, Box<Reader>) {
+        let mut opened = self.hand_over(pending, &answer);
         let heads = Heads {
             request: std::mem::take(&mut self.request),
             response: match answer.parsed {
