@@ -9,7 +9,9 @@ use common::delivery::Delivery;
 use common::faulty::{self, Open};
 use common::peer::{self, BINARY, CONTINUATION, FIN, Ours, Peer, TEXT, everywhere};
 use common::trickle::{Drops, Trickle};
-use common::{LATE, Scheme, client_builder, once_within, patient, pattern, spawn, watchdog};
+use common::{
+    LATE, Scheme, client_builder, eventually, once_within, patient, pattern, spawn, watchdog,
+};
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -135,6 +137,25 @@ fn a_connection_whose_send_timed_out_in_a_frame_never_goes_on_when_the_peer_read
             }
             assert!(frames.len() < 64);
             assert!(ws.send("go on").is_err());
+        });
+    });
+}
+
+/// Or the kernel would keep megabytes for it, for minutes.
+#[test]
+fn a_peer_that_did_not_read_is_reset_when_the_connection_is_dropped() {
+    watchdog(120, || {
+        everywhere(|ours, scheme| {
+            let mut config = patient(ours.config());
+            config.timeouts.send = Some(Duration::from_millis(300));
+            let (ws, peer) = peer::open(ours, scheme, config);
+            ws.send(vec![0; 64 << 20]).unwrap_err();
+            drop(ws);
+            // Without reading anything: then more would be sent.
+            eventually("a reset", || {
+                let error = peer.tcp.take_error().unwrap();
+                error.is_some_and(|e| e.kind() == ErrorKind::ConnectionReset)
+            });
         });
     });
 }

@@ -44,6 +44,9 @@ impl Reader {
         if told {
             self.connection.linger();
         }
+        if self.connection.was_too_slow() {
+            self.connection.transport.discard_on_drop();
+        }
         let _ = self.connection.transport.shutdown(Shutdown::Both);
         // Handles may keep the socket open. Unread bytes would keep a peer waiting that still writes;
         // with room again its next byte is answered by a reset.
@@ -115,6 +118,17 @@ impl Connection {
             }
         }
         true
+    }
+
+    /// Whether the peer has had time for what it was sent.
+    fn was_too_slow(&self) -> bool {
+        let error = self.end().and_then(|end| end.error.as_ref());
+        matches!(
+            error,
+            Some(Error::Timeout(
+                Timeout::Send | Timeout::Close | Timeout::Ping
+            ))
+        )
     }
 
     /// Ends TCP: the server first (RFC 6455 section 7.1.1). Reads on for a while, since closing a

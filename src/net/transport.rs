@@ -136,6 +136,10 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// the peer is gone already.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
+    /// The peer has not taken what it was sent: once the stream is dropped, nothing need be kept for it.
+    /// A TCP socket then ends with a reset. Defaults to nothing.
+    fn discard_on_drop(&self) {}
+
     /// The address of the peer, if it has one. Defaults to `None`.
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
@@ -240,6 +244,10 @@ socket_transport!(TcpStream {
     fn prepare(&self) -> io::Result<()> {
         self.set_nonblocking(!ONE_CALL)?;
         self.set_nodelay(true)
+    }
+
+    fn discard_on_drop(&self) {
+        let _ = socket2::SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
