@@ -434,3 +434,33 @@ fn a_refusal_of_the_application_has_its_status() {
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
     assert!(HandshakeError::Eof.refusal().is_none());
 }
+
+#[test]
+fn each_error_of_the_other_side_has_a_kind_a_line_of_text_and_no_status() {
+    use crate::handshake::HandshakeError as E;
+    let response = http::Response::builder().status(404).body(Vec::new());
+    let errors = [
+        (E::Status(Box::new(response.unwrap())), "status", "404"),
+        (E::Accept, "accept", "Sec-WebSocket-Accept"),
+        (E::Subprotocol, "subprotocol", "subprotocol"),
+        (E::Extension, "extension", "extensions"),
+        (E::Eof, "eof", "ended"),
+    ];
+    for (error, kind, text) in errors {
+        assert_eq!(error.kind(), format!("handshake.{kind}"));
+        let line = error.to_string();
+        assert!(line.contains(text) && !line.contains('\n'), "{line}");
+        assert_eq!((error.status(), error.refusal()), (None, None), "{line}");
+    }
+}
+
+#[test]
+fn a_refusal_of_the_application_names_its_status() {
+    use crate::handshake::HandshakeError as E;
+    let error = E::Rejected(StatusCode::IM_A_TEAPOT);
+    assert_eq!(error.kind(), "handshake.rejected");
+    assert_eq!(error.status(), Some(StatusCode::IM_A_TEAPOT));
+    assert!(error.to_string().contains("418"));
+    assert_eq!(E::Origin.status(), Some(StatusCode::FORBIDDEN));
+    assert!(E::Origin.to_string().contains("origin"));
+}

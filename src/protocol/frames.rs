@@ -183,5 +183,23 @@ mod tests {
             prop_assert_eq!(frames.len(), flat.len());
             prop_assert_eq!(frames.pieces(0).collect::<Vec<_>>().concat(), flat);
         }
+
+        #[test]
+        fn it_is_one_slice_unless_a_payload_is_apart(parts in parts()) {
+            let (frames, flat) = build(&parts);
+            let apart = parts.iter().any(|(apart, _)| *apart);
+            prop_assert_eq!(frames.as_one(), (!apart).then_some(&*flat));
+        }
+
+        #[test]
+        fn cleared_and_shrunk_it_is_empty_and_holds_what_it_may_keep(parts in parts(), keep in 0usize..20) {
+            let (mut frames, flat) = build(&parts);
+            frames.shrink(keep);
+            prop_assert_eq!(frames.pieces(0).collect::<Vec<_>>().concat(), flat);
+            frames.clear();
+            prop_assert!(frames.is_empty() && frames.pieces(0).next().is_none());
+            frames.shrink(keep);
+            prop_assert!(frames.bytes.capacity() <= keep && frames.apart.capacity() == 0);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod deflate_spares;
 mod differential;
 mod link;
 mod memory;
+mod outbound;
 mod pieces;
 mod pings;
 mod properties;

@@ -24,6 +24,7 @@ fn ping(pings: &mut Pings, heard: bool, now: Instant) -> PingPayload {
 fn a_ping_is_due_at_each_interval_and_not_between() {
     let t = Instant::now();
     let mut pings = Pings::new(keepalive(10, 100), t);
+    assert_eq!(pings.keepalive(), keepalive(10, 100));
     assert_eq!(pings.next(), Some(t + s(10)));
     assert_eq!(pings.due(false, t + s(9)), Due::Nothing);
     let first = ping(&mut pings, false, t + s(10));
