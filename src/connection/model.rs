@@ -9,6 +9,7 @@ mod closing;
 mod failing;
 mod receiving;
 mod sending;
+mod turn;
 pub(crate) mod wire;
 
 use crate::close::{CloseCode, Closed};
