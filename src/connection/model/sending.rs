@@ -5,7 +5,7 @@ use super::*;
 use crate::error::Timeout;
 
 /// A frame of a message here has so many bytes.
-const FRAME: usize = 3;
+pub(super) const FRAME: usize = 3;
 
 /// The peer's Close after all was sent.
 fn close_and_end(model: Model, peer: JoinHandle<Vec<Frame>>) -> End {
@@ -13,7 +13,7 @@ fn close_and_end(model: Model, peer: JoinHandle<Vec<Frame>>) -> End {
     model.end(peer)
 }
 
-fn crowded() -> Config {
+pub(super) fn crowded() -> Config {
     let mut config = config();
     config.limits.outbox = 1;
     config

@@ -1,5 +1,6 @@
 //! Ends, while one message has the turn and another waits for it: who has it does nothing to end the wait.
 
+use super::sending::{FRAME, crowded};
 use super::wire::BINARY;
 use super::*;
 use crate::close::CloseFrame;
@@ -47,26 +48,31 @@ type Ending = (JoinHandle<Vec<Frame>>, Option<JoinHandle<()>>);
 
 /// `end` makes the connection end, and is told when the sender that waited is refused.
 fn refuse_who_waits(end: fn(&Model, Receiver<()>) -> Ending) {
-    check(move || {
-        let mut config = config();
-        config.fragment_size = Some(1);
-        let model = Model::open(config, 100);
-        let holder = Holder::start(&model);
-        holder.wait();
-        let waiting = model.sender(&[20]);
-        let (refused, learns) = channel();
-        let (peer, closer) = end(&model, learns);
-        let sent = join(waiting);
-        assert!(
-            sent.error.is_some() && sent.handed_back == Some(20),
-            "{sent:?}"
-        );
-        let _ = refused.send(());
-        holder.end();
-        closer.map(join);
-        let end = model.end(peer);
-        assert_eq!(end.frames.iter().filter(|frame| frame.1 == [20]).count(), 0);
-    });
+    // The first has room for the fragments, and for no Close frame.
+    for buffer in [2 * FRAME, 100] {
+        check(move || refuse(buffer, end));
+    }
+}
+
+fn refuse(buffer: usize, end: fn(&Model, Receiver<()>) -> Ending) {
+    let mut config = config();
+    config.fragment_size = Some(1);
+    let model = Model::open(config, buffer);
+    let holder = Holder::start(&model);
+    holder.wait();
+    let waiting = model.sender(&[20]);
+    let (refused, learns) = channel();
+    let (peer, closer) = end(&model, learns);
+    let sent = join(waiting);
+    assert!(
+        sent.error.is_some() && sent.handed_back == Some(20),
+        "{sent:?}"
+    );
+    let _ = refused.send(());
+    holder.end();
+    closer.map(join);
+    let end = model.end(peer);
+    assert_eq!(end.frames.iter().filter(|frame| frame.1 == [20]).count(), 0);
 }
 
 #[test]
@@ -100,5 +106,27 @@ fn a_close_without_waiting_lets_a_reader_go_on_that_waits_for_room() {
         assert!(connection.wait_for_end(None));
         let end = model.end(peer);
         assert!(end.error.is_none(), "{end:?}");
+    });
+}
+
+#[test]
+fn a_close_refuses_who_waits_for_room_while_another_writes() {
+    check(|| {
+        let model = Model::open(crowded(), 1);
+        let (refused, learns) = channel();
+        // One writes, the message of another waits in the outbox: a third has to wait.
+        let senders = [10, 20, 30].map(|n| {
+            let refused = refused.clone();
+            model.spawn(move |ws| {
+                if ws.send(vec![n]).is_err() {
+                    let _ = refused.send(());
+                }
+            })
+        });
+        let closer = model.spawn(|ws| drop(ws.close()));
+        let peer = model.peer(move |_| learns.recv().unwrap());
+        senders.map(join);
+        join(closer);
+        assert!(model.end(peer).error.is_none());
     });
 }
