@@ -110,6 +110,26 @@ impl Keepalive {
 }
 
 /// How big things may be.
+///
+/// # Memory
+///
+/// What a connection may need at most, whatever its peer sends and however slowly it reads, is the sum of:
+///
+/// | bytes | for |
+/// |---|---|
+/// | 128 KiB | what is read at once; 2 KiB at rest |
+/// | 1.5 × `message` | the message that arrives, in its old and its new place while it grows |
+/// | [`queue.bytes`](QueueConfig::bytes) + `message` | what is queued |
+/// | [`queue.messages`](QueueConfig::messages) × 100 | for each message that is queued |
+/// | 2 × `outbox` + the longest message or fragment sent | what is being written, and what waits |
+/// | 600 | the answer to the newest ping, a ping, a Close frame |
+/// | 64 KiB | the part of the thread's stack that was used; about 8 KiB at rest |
+/// | 64 KiB + the TLS library's own, about 50 KiB | with TLS |
+/// | 48 KB + 137 KB to 495 KB | with [`Compression`](crate::Compression), to inflate and to deflate |
+///
+/// Sends in a callback wait for nobody there, so [`queue.bytes`](QueueConfig::bytes) more may wait to be
+/// written. With a server's defaults and messages of at most 1 MiB that is about 20 MiB, and 15 KiB at
+/// rest. The kernel's buffers come on top: [`SocketOptions`] bounds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
