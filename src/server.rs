@@ -214,7 +214,8 @@ impl Server {
     }
 
     /// Like [`serve`](Self::serve), with the choice of what to do with each request: the handler
-    /// gets an [`Upgrade`], or why there is none.
+    /// gets an [`Upgrade`], or why there is none. Of those for whom there is no place
+    /// ([`ServerLimits`]) it is told on one thread for all of them.
     ///
     /// # Errors
     ///

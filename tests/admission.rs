@@ -8,6 +8,7 @@ use common::peer::{Peer, REQUEST};
 use common::{LATE, Scheme, Serving, client_builder, eventually, server_builder, spawn, watchdog};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use wsync::{Config, Error, HandshakeError, OriginPolicy, ServerLimits};
 
@@ -79,6 +80,36 @@ fn a_refused_client_that_still_writes_can_read_why() {
             let mut answer = String::new();
             client.read_to_string(&mut answer).unwrap();
             assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn a_handler_is_told_of_those_for_whom_there_is_no_place() {
+    watchdog(60, || {
+        for &scheme in Scheme::all() {
+            let limits = limits(|limits| limits.connections = Some(1));
+            let server = server_builder(scheme).limits(limits).bind("127.0.0.1:0");
+            let server = server.unwrap();
+            let (port, (tell, told)) = (server.local_addr().port(), channel());
+            let serving = server.clone();
+            let serving = spawn(move || {
+                serving.serve_upgrades(move |upgrade| match upgrade {
+                    Ok(upgrade) => drop(upgrade.accept().unwrap().recv()),
+                    Err(error) => {
+                        tell.send(error.kind()).unwrap();
+                        panic!("only this one is told");
+                    }
+                })
+            });
+            let ws = client_builder(scheme, port).connect().unwrap();
+            for _ in 0..3 {
+                client_builder(scheme, port).connect().unwrap_err();
+                assert_eq!(told.recv_timeout(LATE), Ok("handshake.rejected"));
+            }
+            drop(ws);
+            server.shutdown().unwrap();
+            serving.within(LATE, "serving").unwrap();
         }
     });
 }

@@ -175,7 +175,7 @@ impl Assembler {
     }
 
     /// Lends space for the next bytes of the current frame, which has at least `most` to come:
-    /// no more ahead than has come, or [`AHEAD`]. None if there is no memory for it.
+    /// no more ahead than has come, or [`AHEAD`]; at most twice that is reserved. None if there is no memory for it.
     pub(super) fn space(&mut self, most: usize) -> Option<&mut [u8]> {
         let length = most.min(self.filled.max(AHEAD));
         let end = self.filled + length;

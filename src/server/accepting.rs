@@ -1,11 +1,14 @@
 //! Accepting connections, whatever comes.
 
 use super::SHORTAGE;
+use super::refusing::Tell;
 use super::shared::{Leave, SERVES, Shared};
 use super::upgrade::{Arrival, Upgrade};
 use crate::error::Error;
+use crate::handshake::HandshakeError;
 use crate::net::{Transport, tcp};
 use crate::sync::Builder;
+use http::StatusCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -52,7 +55,7 @@ pub(super) fn welcome<H>(
 {
     let Some(place) = shared.places.take(address.ip()) else {
         log::debug!("no place for a client");
-        return shared.turn_away(transport);
+        return shared.turn_away(transport, tell(handler));
     };
     let arrival = Arrival {
         at: Instant::now(),
@@ -62,9 +65,19 @@ pub(super) fn welcome<H>(
     };
     if let Err(e) = spawn(shared, arrival, leave, handler) {
         log::warn!("no thread for a connection: {e}");
-        shared.turn_away(transport);
+        shared.turn_away(transport, tell(handler));
         thread::sleep(SHORTAGE);
     }
+}
+
+/// Tells the handler of a client that was turned away.
+fn tell<H>(handler: &Arc<H>) -> Tell
+where
+    H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+{
+    let handler = Arc::clone(handler);
+    let refused = HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE);
+    Box::new(move || handler(Err(refused.into())))
 }
 
 fn spawn<H>(

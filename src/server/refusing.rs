@@ -7,9 +7,10 @@ use crate::net::link::Link;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use http::{HeaderMap, StatusCode};
 use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 /// How long a refused client may take to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -63,32 +64,45 @@ pub(super) fn refuse(link: &mut Link, refusal: &[u8]) {
     }
 }
 
+/// Is told of a client that was turned away.
+pub(super) type Tell = Box<dyn FnOnce() + Send>;
+
+/// A client that was turned away, if there is anything for it to read, and who is told.
+type Leaving = (Option<Arc<dyn Transport>>, Tell);
+
 /// Refuses clients without a thread for each.
-#[derive(Debug, Default)]
-pub(super) struct Bouncer(Mutex<Option<Sender<Arc<dyn Transport>>>>);
+#[derive(Default)]
+pub(super) struct Bouncer(Mutex<Option<Sender<Leaving>>>);
 
 impl Bouncer {
-    /// Answers with 503 and waits for nobody. What is not `plain` cannot be told anything.
-    pub(super) fn turn_away(&self, client: Arc<dyn Transport>, plain: bool) {
-        if !plain || client.prepare().is_err() {
-            return;
-        }
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        let refusal = handshake::refusal(status, &HeaderMap::new(), b"too many connections\n");
-        let written = client.write(&refusal);
-        if written.is_err() || client.shutdown(Shutdown::Write).is_err() {
-            return;
-        }
+    /// Answers with 503 and waits for nobody. A client that wants TLS cannot be told anything.
+    pub(super) fn turn_away(&self, client: Arc<dyn Transport>, plain: bool, tell: Tell) {
+        let answered = plain && answer(&*client).is_ok();
         let mut leaving = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if leaving.is_none() {
             *leaving = start();
         }
         // One more than can be looked after is reset.
+        let client = (answered.then_some(client), tell);
         let _ = leaving.as_ref().map(|leaving| leaving.try_send(client));
     }
 }
 
-fn start() -> Option<Sender<Arc<dyn Transport>>> {
+impl std::fmt::Debug for Bouncer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bouncer").finish_non_exhaustive()
+    }
+}
+
+fn answer(client: &dyn Transport) -> io::Result<()> {
+    client.prepare()?;
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let refusal = handshake::refusal(status, &HeaderMap::new(), b"too many connections\n");
+    client.write(&refusal)?;
+    client.shutdown(Shutdown::Write)
+}
+
+fn start() -> Option<Sender<Leaving>> {
     let (sender, leaving) = bounded(LEAVING);
     let thread = thread::Builder::new().name("ws-refuse".into());
     let started = thread
@@ -101,7 +115,7 @@ fn start() -> Option<Sender<Arc<dyn Transport>>> {
 }
 
 /// Reads what clients still say until they have gone, or their time is over.
-fn see_off(leaving: &Receiver<Arc<dyn Transport>>) {
+fn see_off(leaving: &Receiver<Leaving>) {
     let mut clients: Vec<(Arc<dyn Transport>, Instant)> = Vec::new();
     let mut look = Instant::now();
     loop {
@@ -111,8 +125,13 @@ fn see_off(leaving: &Receiver<Arc<dyn Transport>>) {
         };
         let now = Instant::now();
         match next {
-            Ok(client) if clients.len() < LEAVING => clients.push((client, now + FAREWELL)),
-            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Ok((client, tell)) => {
+                // The application's, which may panic.
+                let _ = catch_unwind(AssertUnwindSafe(tell));
+                let room = clients.len() < LEAVING;
+                clients.extend(client.filter(|_| room).map(|c| (c, now + FAREWELL)));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if now >= look {
@@ -128,7 +147,7 @@ fn stays(client: &dyn Transport) -> bool {
         Ok(n) => n > 0,
         Err(e) => matches!(
             e.kind(),
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
         ),
     }
 }

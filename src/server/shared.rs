@@ -7,7 +7,7 @@ mod model;
 use super::SHORTAGE;
 use super::limits::Places;
 use super::origin::OriginPolicy;
-use super::refusing::Bouncer;
+use super::refusing::{Bouncer, Tell};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
@@ -129,8 +129,8 @@ impl Shared {
         (connections, opening)
     }
 
-    pub(super) fn turn_away(&self, client: Arc<dyn Transport>) {
-        self.bouncer.turn_away(client, self.tls.is_none());
+    pub(super) fn turn_away(&self, client: Arc<dyn Transport>, tell: Tell) {
+        self.bouncer.turn_away(client, self.tls.is_none(), tell);
     }
 
     pub(super) fn stop_accepting(&self) {
