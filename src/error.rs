@@ -121,6 +121,11 @@ impl Error {
         Error::from(io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
+    /// A write to a socket of which the system has told already why it ended.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Error::Io(e) if e.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     pub(crate) fn eof() -> Self {
         Error::from(io::Error::from(io::ErrorKind::UnexpectedEof))
     }

@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use wsync::{Config, Error, Keepalive, Sender, Timeout, WebSocket};
+use wsync::{Config, Error, Keepalive, RecvTimeoutError, Sender, Timeout, WebSocket};
 
 const INTERVAL: Duration = Duration::from_millis(150);
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -86,11 +86,19 @@ fn without_pings_the_user_timeout_of_tcp_fails_a_send() {
                 let (ws, _other, relay) = linked(ours, scheme, config);
                 relay.set(Mode::Hold);
                 let began = Instant::now();
-                match send_on(ws.sender()) {
-                    Error::Io(e) => assert_eq!(e.kind(), ErrorKind::TimedOut),
+                let kind = |error: Error| match error {
+                    Error::Io(e) => e.kind(),
                     error => panic!("{error:?}"),
-                }
-                began.elapsed()
+                };
+                // The system tells it once: the send, or the reader.
+                let sent = kind(send_on(ws.sender()));
+                let took = began.elapsed();
+                assert!(matches!(sent, ErrorKind::TimedOut | ErrorKind::BrokenPipe));
+                let RecvTimeoutError::Closed(end) = ws.recv_timeout(LATE).unwrap_err() else {
+                    panic!("it has ended")
+                };
+                assert_eq!(kind(end), ErrorKind::TimedOut);
+                took
             });
         });
     });

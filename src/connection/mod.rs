@@ -282,8 +282,8 @@ impl Connection {
     fn finish(&self, error: Option<Error>) {
         let mut path = self.lock_send();
         let error = match path.dead.take() {
-            // The first to fail knows best why.
-            Some(earlier) if error.is_some() => Some(earlier),
+            // The first to fail knows best why, unless the system told another.
+            Some(earlier) if error.is_some() && !earlier.is_broken_pipe() => Some(earlier),
             _ => error,
         };
         path.abandon();
