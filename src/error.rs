@@ -121,9 +121,14 @@ impl Error {
         Error::from(io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
-    /// A write to a socket of which the system has told already why it ended.
+    /// A write to a socket that has ended. Why, the system may have told whoever read.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Io(e) if e.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The system's own words.
+    pub(crate) fn is_os(&self) -> bool {
+        matches!(self, Error::Io(e) if e.raw_os_error().is_some())
     }
 
     pub(crate) fn eof() -> Self {

@@ -281,10 +281,13 @@ impl Connection {
     /// Ends the connection for all who use it. What was queued stays.
     fn finish(&self, error: Option<Error>) {
         let mut path = self.lock_send();
-        let error = match path.dead.take() {
-            // The first to fail knows best why, unless the system told another.
-            Some(earlier) if error.is_some() && !earlier.is_broken_pipe() => Some(earlier),
-            _ => error,
+        let error = match (path.dead.take(), error) {
+            (Some(earlier), Some(later)) if earlier.is_broken_pipe() && later.is_os() => {
+                Some(later)
+            }
+            // The first to fail knows best why.
+            (Some(earlier), Some(_)) => Some(earlier),
+            (_, error) => error,
         };
         path.abandon();
         let closed = Arc::new(Closed {
