@@ -121,14 +121,22 @@ impl Error {
         Error::from(io::Error::from(io::ErrorKind::OutOfMemory))
     }
 
-    /// A write to a socket that has ended. Why, the system may have told whoever read.
-    pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Error::Io(e) if e.kind() == io::ErrorKind::BrokenPipe)
-    }
-
-    /// The system's own words.
-    pub(crate) fn is_os(&self) -> bool {
-        matches!(self, Error::Io(e) if e.raw_os_error().is_some())
+    /// The first to fail knows best why; but the system tells it once, to who reads or to who writes, and the
+    /// other learns only that the stream has ended.
+    pub(crate) fn or_cause(self, later: Error) -> Error {
+        let kind = |error: &Error| match error {
+            Error::Io(e) => Some(e.kind()),
+            _ => None,
+        };
+        let ended = [
+            Some(io::ErrorKind::BrokenPipe),
+            Some(io::ErrorKind::UnexpectedEof),
+        ];
+        let os = matches!(&later, Error::Io(e) if e.raw_os_error().is_some());
+        match ended.contains(&kind(&self)) && os && !ended.contains(&kind(&later)) {
+            true => later,
+            false => self,
+        }
     }
 
     pub(crate) fn eof() -> Self {
@@ -438,5 +446,32 @@ impl fmt::Display for TlsError {
 impl std::error::Error for TlsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_stays_unless_it_only_knows_of_the_end() {
+        let os = |code| Error::from(io::Error::from_raw_os_error(code));
+        let made = |kind| Error::from(io::Error::from(kind));
+        let (reset, timed_out) = (os(104), os(110));
+        let ended = [made(io::ErrorKind::BrokenPipe), os(32), Error::eof()];
+        let kept = |first: &Error, later: &Error| {
+            first.clone().or_cause(later.clone()).to_string() == first.to_string()
+        };
+        if cfg!(target_os = "linux") {
+            assert!(ended.iter().all(|end| !kept(end, &timed_out)));
+            assert!(
+                ended
+                    .iter()
+                    .all(|end| ended.iter().all(|later| kept(end, later)))
+            );
+        }
+        assert!(kept(&timed_out, &reset) && kept(&timed_out, &Error::eof()));
+        assert!(kept(&Error::eof(), &Error::Timeout(Timeout::Send)));
+        assert!(kept(&Error::Timeout(Timeout::Send), &reset));
     }
 }

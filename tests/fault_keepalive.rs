@@ -90,14 +90,14 @@ fn without_pings_the_user_timeout_of_tcp_fails_a_send() {
                     Error::Io(e) => e.kind(),
                     error => panic!("{error:?}"),
                 };
-                // The system tells it once: the send, or the reader.
                 let sent = kind(send_on(ws.sender()));
                 let took = began.elapsed();
-                assert!(matches!(sent, ErrorKind::TimedOut | ErrorKind::BrokenPipe));
                 let RecvTimeoutError::Closed(end) = ws.recv_timeout(LATE).unwrap_err() else {
                     panic!("it has ended")
                 };
-                assert_eq!(kind(end), ErrorKind::TimedOut);
+                // The system tells it once, to who writes or to who reads.
+                let told = [sent, kind(end)];
+                assert!(told.contains(&ErrorKind::TimedOut), "{told:?}");
                 took
             });
         });

@@ -282,11 +282,7 @@ impl Connection {
     fn finish(&self, error: Option<Error>) {
         let mut path = self.lock_send();
         let error = match (path.dead.take(), error) {
-            (Some(earlier), Some(later)) if earlier.is_broken_pipe() && later.is_os() => {
-                Some(later)
-            }
-            // The first to fail knows best why.
-            (Some(earlier), Some(_)) => Some(earlier),
+            (Some(earlier), Some(later)) => Some(earlier.or_cause(later)),
             (_, error) => error,
         };
         path.abandon();
@@ -321,7 +317,8 @@ impl SendPath {
     /// Nothing will be sent any more, because of `error` or an earlier one.
     fn fail(&mut self, error: Error) -> Error {
         self.abandon();
-        self.dead.get_or_insert(error).clone()
+        let earlier = self.dead.get_or_insert_with(|| error.clone());
+        earlier.clone().or_cause(error)
     }
 
     fn abandon(&mut self) {
