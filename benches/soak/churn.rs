@@ -1,7 +1,8 @@
 //! soak churn: many connections one after the other. One in ten is cut: by a RST, with half a request, in the middle
 //! of a frame, in turn.
 //!
-//!     --cycles 100000   --workers 4   --warm-up 1000 (cycles before the start that counts)
+//!     --cycles 100000   --workers 4   --warm-up 100000 (cycles before the start that
+//!     counts: until then the allocator has not met the worst that happens at once)
 //!     --max-heap-kib 64 (how much more of it at the end)
 //!     --rest-secs 11 (before the server's state at the start is noted)
 //!     --serve 'OPTIONS' more options of the testee
@@ -25,7 +26,7 @@ const SETTLING: Duration = Duration::from_secs(15);
 pub(crate) fn run(options: &mut Options) -> Result<Report, Failure> {
     let cycles: usize = options.or("cycles", 100_000)?;
     let workers = options.or("workers", 4_usize)?.max(1);
-    let warm_up: usize = options.or("warm-up", 1000)?;
+    let warm_up: usize = options.or("warm-up", 100_000)?;
     let max_heap: usize = options.or("max-heap-kib", 64)?;
     let mut testee = Testee::start(options, &[])?;
     let rest = options.rest()?;

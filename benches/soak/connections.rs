@@ -51,6 +51,9 @@ pub(crate) fn run(options: &mut Options) -> Result<Report, Failure> {
     report.field("seen", &seen);
     report.decimal("rss_slope_kib_per_min", steady.slope);
     report.field("rss_samples", steady.samples);
+    // One a second.
+    let minutes: Vec<_> = usages.iter().step_by(60).map(|(_, now)| now.rss).collect();
+    report.field("rss_kib_by_minute", format_args!("{minutes:?}"));
     let per_connection = open.rss.saturating_sub(start.rss) as f64 / connections as f64;
     report.decimal("rss_per_connection_kib", per_connection);
     report.field("threads_least", steady.threads.0);
