@@ -1,5 +1,9 @@
 //! Connecting (RFC 6455 section 4.1).
 
+mod reaching;
+mod redirect;
+mod route;
+
 use crate::compression::Compression;
 use crate::config::{Config, deadline};
 use crate::connection::Opened;
@@ -10,12 +14,13 @@ use crate::handshake::{self, ClientHandshake, RequestOptions};
 use crate::keepalive::Pong;
 use crate::message::Message;
 use crate::net::link::Link;
-use crate::net::{TlsConfig, Transport, tcp};
+use crate::net::{TlsConfig, Transport};
 use crate::protocol::Role;
 use crate::sender::Sender;
 use crate::uri::Target;
 use crate::websocket::WebSocket;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use route::{Route, prepared};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -67,6 +72,9 @@ pub struct ClientBuilder {
     tls: TlsConfig,
     delivery: Delivery,
     on_pong: OnPong,
+    route: Route,
+    /// So many are followed.
+    redirects: usize,
     /// A value that HTTP does not allow; `connect` tells.
     misuse: Option<Misuse>,
 }
@@ -87,6 +95,8 @@ impl ClientBuilder {
             tls: TlsConfig::client(),
             delivery: Delivery::default(),
             on_pong: OnPong::default(),
+            route: Route::default(),
+            redirects: 0,
             misuse: None,
         }
     }
@@ -283,11 +293,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects: TCP to each address of the host in turn, TLS for `wss`, the opening handshake.
+    /// Connects: TCP to the first address of the host that answers, TLS for `wss`, the opening handshake.
     ///
     /// # Errors
     ///
     /// [`Error::Uri`] and [`Error::Misuse`] before anything is sent; [`Error::Io`], [`Error::Tls`];
+    /// [`Error::Proxy`] when there is one to pass, and it refuses;
     /// [`Error::Handshake`] when the server refuses or does not speak WebSocket, with its response;
     /// [`Error::Timeout`] after [`Timeouts::open`](crate::Timeouts::open).
     ///
@@ -312,10 +323,19 @@ impl ClientBuilder {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn connect(&self) -> Result<WebSocket, Error> {
-        let (target, deadline) = self.start()?;
-        let stream = tcp::connect(target.host(), target.port(), deadline)?;
-        tcp::configure(&stream, &self.config.socket);
-        self.open(Arc::new(stream), &target, deadline)
+        let (mut target, deadline) = self.start()?;
+        let mut headers = self.headers.clone();
+        let mut redirects = self.redirects;
+        loop {
+            let link = (self.route).link(&target, &self.config.socket, deadline)?;
+            match self.open(link, &target, &headers, deadline) {
+                Err(error) if redirects > 0 => {
+                    target = redirect::follow(&target, error, &mut headers)?;
+                    redirects -= 1;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Connects over a stream that leads to the server already: TLS for `wss`, then the opening
@@ -341,7 +361,7 @@ impl ClientBuilder {
     /// ```
     pub fn connect_over(&self, stream: impl Transport) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;
-        self.open(Arc::new(stream), &target, deadline)
+        self.open(prepared(stream)?, &target, &self.headers, deadline)
     }
 
     fn value(&mut self, value: impl AsRef<str>) -> Option<HeaderValue> {
@@ -366,15 +386,15 @@ impl ClientBuilder {
 
     fn open(
         &self,
-        transport: Arc<dyn Transport>,
+        mut link: Link,
         target: &Target,
+        headers: &HeaderMap,
         deadline: Option<Instant>,
     ) -> Result<WebSocket, Error> {
-        transport.prepare()?;
         let mut handshake = ClientHandshake::new(
             target,
             &RequestOptions {
-                headers: self.headers.clone(),
+                headers: headers.clone(),
                 origin: self.origin.clone(),
                 subprotocols: self.subprotocols.clone(),
                 user_agent: self.user_agent.clone(),
@@ -382,7 +402,6 @@ impl ClientBuilder {
                 head_limit: self.config.limits.head,
             },
         )?;
-        let mut link = Link::new(transport);
         if target.is_secure() {
             link.start_tls_client(&self.tls, target.host(), deadline)?;
         }

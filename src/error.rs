@@ -35,6 +35,8 @@ pub enum Error {
     Io(Arc<io::Error>),
     /// TLS: its configuration, a certificate, or a broken record.
     Tls(Arc<TlsError>),
+    /// The proxy: its URL, what it says, or that it refuses.
+    Proxy(ProxyError),
     /// The opening handshake was not what RFC 6455 section 4 asks for, or it was refused.
     Handshake(Arc<HandshakeError>),
     /// The peer broke RFC 6455; the connection was failed with [`ProtocolError::close_code`].
@@ -71,6 +73,7 @@ impl Error {
             Error::Misuse(e) => e.kind(),
             Error::Io(_) => "io",
             Error::Tls(_) => "tls",
+            Error::Proxy(e) => e.kind(),
             Error::Handshake(e) => e.kind(),
             Error::Protocol(e) => e.kind(),
             Error::TooBig { .. } => "too_big",
@@ -148,6 +151,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Uri(e) => write!(f, "bad address: {e}"),
+            Error::Proxy(e) => write!(f, "the proxy: {e}"),
             Error::Misuse(e) => e.fmt(f),
             Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 write!(
@@ -175,6 +179,7 @@ impl std::error::Error for Error {
             Error::Misuse(e) => Some(e),
             Error::Io(e) => Some(&**e),
             Error::Tls(e) => Some(&**e),
+            Error::Proxy(e) => Some(e),
             Error::Handshake(e) => Some(&**e),
             Error::Protocol(e) => Some(e),
             _ => None,
@@ -252,7 +257,7 @@ macro_rules! plain_error {
 pub enum UriError {
     /// Not a URI (RFC 3986).
     Syntax,
-    /// The scheme is not `ws` or `wss`.
+    /// The scheme is not `ws`, `wss` or `ws+unix`.
     Scheme,
     /// No host.
     Host,
@@ -268,13 +273,62 @@ pub enum UriError {
 
 plain_error!(UriError, Uri, {
     UriError::Syntax => "uri.syntax", "it is not a URI";
-    UriError::Scheme => "uri.scheme", "its scheme is not ws or wss";
+    UriError::Scheme => "uri.scheme", "its scheme is not ws, wss or ws+unix";
     UriError::Host => "uri.host", "it has no host";
     UriError::Fragment => "uri.fragment", "it has a fragment (#), which RFC 6455 forbids";
     UriError::Port => "uri.port", "its port is not a number up to 65535";
     UriError::UserInfo => "uri.user_info", "its user information is not a user name and a password";
     UriError::TlsUnavailable => "uri.tls_unavailable", "wss needs a TLS feature of wsync, such as native-tls";
 });
+
+/// What is wrong with a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// Not the URL of a proxy: it has a path, a query, a fragment, or no scheme.
+    Url,
+    /// The scheme is not `http`, `https`, `socks5`, `socks5h` or `socks4a`.
+    Scheme,
+    /// A name or credentials that are too long for SOCKS, or an IPv6 address, which SOCKS4a does not know.
+    Length,
+    /// The proxy asks for credentials, or refuses these.
+    Credentials,
+    /// An HTTP proxy refuses with this status.
+    Status(http::StatusCode),
+    /// A SOCKS proxy refuses with this code (RFC 1928 section 6).
+    Socks(u8),
+    /// What it says is not what its scheme promises.
+    Malformed,
+    /// It ended the connection before it had answered.
+    Eof,
+}
+
+plain_error!(ProxyError, Proxy, {
+    ProxyError::Url => "proxy.url", "it is not the URL of a proxy";
+    ProxyError::Scheme => "proxy.scheme", "its scheme is not http, https, socks5, socks5h or socks4a";
+    ProxyError::Length => "proxy.length", "the host or the credentials do not fit into what SOCKS has for them";
+    ProxyError::Credentials => "proxy.credentials", "it asks for other credentials";
+    ProxyError::Status(status) => "proxy.status", "it refuses with {status}";
+    ProxyError::Socks(code) => "proxy.socks", "it refuses with code {code}: {}", socks_reason(*code);
+    ProxyError::Malformed => "proxy.malformed", "what it says is not what its scheme promises";
+    ProxyError::Eof => "proxy.eof", "it ended the connection before it had answered";
+});
+
+/// RFC 1928 section 6, and SOCKS4.
+fn socks_reason(code: u8) -> &'static str {
+    match code {
+        1 => "general failure",
+        2 => "not allowed by its rules",
+        3 => "network unreachable",
+        4 => "host unreachable",
+        5 => "connection refused",
+        6 => "TTL expired",
+        7 => "command not supported",
+        8 => "address type not supported",
+        91 => "rejected or failed",
+        _ => "unknown",
+    }
+}
 
 /// A call that the protocol or the configuration does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -385,6 +439,9 @@ plain_error!(ProtocolError, Protocol, {
 pub enum Timeout {
     /// [`Timeouts::open`](crate::Timeouts::open): connecting, TLS and the opening handshake.
     Open,
+    /// [`ClientBuilder::connect_timeout`](crate::ClientBuilder::connect_timeout): connecting to the last
+    /// address of the host, and no other answered.
+    Connect,
     /// [`Timeouts::message`](crate::Timeouts::message): a message from its first byte to its last.
     Message,
     /// [`Timeouts::send`](crate::Timeouts::send): a send.
@@ -399,6 +456,7 @@ pub enum Timeout {
 }
 
 plain_error!(Timeout, Timeout, {
+    Timeout::Connect => "timeout.connect", "no address of the host answered in time";
     Timeout::Open => "timeout.open", "connecting and the opening handshake took too long";
     Timeout::Message => "timeout.message", "a message took too long to arrive";
     Timeout::Send => "timeout.send", "sending took too long: the peer does not read";

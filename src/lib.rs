@@ -213,6 +213,7 @@ mod close;
 mod compression;
 mod config;
 mod connection;
+mod credentials;
 mod delivery;
 mod error;
 mod handle;
@@ -225,6 +226,7 @@ mod message;
 mod message_writer;
 mod net;
 mod protocol;
+mod proxy;
 mod queue;
 mod receiver;
 mod sender;
@@ -239,14 +241,15 @@ pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
 pub use config::{Config, Limits, Overflow, QueueConfig, SocketOptions, Timeouts};
 pub use delivery::Event;
 pub use error::{
-    Error, Misuse, ProtocolError, RecvError, RecvOrError, RecvTimeoutError, SendError, Timeout,
-    TlsError, TryRecvError, UriError,
+    Error, Misuse, ProtocolError, ProxyError, RecvError, RecvOrError, RecvTimeoutError, SendError,
+    Timeout, TlsError, TryRecvError, UriError,
 };
 pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
+pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
 #[cfg(feature = "stream")]
 pub use receiver::MessageStream;

@@ -5,6 +5,7 @@ mod accepting;
 mod limits;
 mod origin;
 mod refusing;
+mod respond;
 mod shared;
 mod upgrade;
 

@@ -1,21 +1,22 @@
 //! Addresses of WebSocket servers (RFC 6455 section 3).
 
+use crate::credentials::{Credentials, percent_decode};
 use crate::error::UriError;
-use data_encoding::BASE64;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 use std::net::Ipv6Addr;
 
-/// A parsed `ws://` or `wss://` address.
+/// A parsed `ws://`, `wss://` or `ws+unix:` address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     secure: bool,
     /// In lower case, without brackets.
     host: String,
     port: u16,
+    /// Of a Unix socket.
+    path: Option<String>,
     resource: PathAndQuery,
-    /// Marked as sensitive, so that `Debug` does not show it.
-    authorization: Option<HeaderValue>,
+    credentials: Option<Credentials>,
 }
 
 impl Target {
@@ -28,14 +29,17 @@ impl Target {
             return Err(UriError::Syntax);
         }
         let (scheme, rest) = address.split_once(':').ok_or(UriError::Syntax)?;
+        if scheme.eq_ignore_ascii_case("ws+unix") {
+            return Target::of_unix_socket(rest);
+        }
         let secure = parse_scheme(scheme)?;
         let rest = rest.strip_prefix("//").ok_or(UriError::Syntax)?;
         if rest.contains('#') {
             return Err(UriError::Fragment);
         }
         let (authority, resource) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (authorization, host_and_port) = match authority.rsplit_once('@') {
-            Some((user_info, rest)) => (Some(parse_user_info(user_info)?), rest),
+        let (credentials, host_and_port) = match authority.rsplit_once('@') {
+            Some((user_info, rest)) => (Some(Credentials::parse(user_info)?), rest),
             None => (None, authority),
         };
         let (host, port) = parse_host_and_port(host_and_port)?;
@@ -43,9 +47,84 @@ impl Target {
             secure,
             host,
             port: port.unwrap_or(default_port(secure)),
+            path: None,
             resource: parse_resource(resource)?,
-            authorization,
+            credentials,
         })
+    }
+
+    /// `/run/app.sock`, and behind a colon the resource.
+    fn of_unix_socket(rest: &str) -> Result<Self, UriError> {
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        if rest.contains('#') {
+            return Err(UriError::Fragment);
+        }
+        let (path, resource) = rest.split_once(':').unwrap_or((rest, "/"));
+        let path = percent_decode(path).map_err(|_| UriError::Syntax)?;
+        let path = String::from_utf8(path).map_err(|_| UriError::Syntax)?;
+        if !path.starts_with('/') || path.contains('\0') {
+            return Err(UriError::Host);
+        }
+        Ok(Target {
+            secure: false,
+            host: "localhost".into(),
+            port: default_port(false),
+            path: Some(path),
+            resource: parse_resource(resource)?,
+            credentials: None,
+        })
+    }
+
+    /// Where a reference leads that the server gave (RFC 3986 section 5.2). HTTP's schemes stand for those
+    /// of WebSockets.
+    pub(crate) fn join(&self, reference: &str) -> Result<Self, UriError> {
+        // What is behind it is for whoever shows a page.
+        let reference = reference.split('#').next().unwrap_or_default();
+        if !reference.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(UriError::Syntax);
+        }
+        if let Some((scheme, rest)) = scheme_of(reference) {
+            let scheme = match scheme.to_ascii_lowercase().as_str() {
+                "http" | "ws" => "ws",
+                "https" | "wss" => "wss",
+                _ => return Err(UriError::Scheme),
+            };
+            return Target::parse(&format!("{scheme}:{rest}"));
+        }
+        if reference.starts_with("//") {
+            let scheme = if self.secure { "wss" } else { "ws" };
+            return Target::parse(&format!("{scheme}:{reference}"));
+        }
+        let (path, query) = match reference.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (reference, None),
+        };
+        let base = self.resource.path();
+        let path = match path.as_bytes().first() {
+            None => base.to_owned(),
+            Some(b'/') => without_dots(path),
+            Some(_) => {
+                let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
+                without_dots(&format!("{folder}/{path}"))
+            }
+        };
+        let query = query.or(self.resource.query().filter(|_| reference.is_empty()));
+        let resource = query.map_or(path.clone(), |query| format!("{path}?{query}"));
+        Ok(Target {
+            resource: parse_resource(&resource)?,
+            ..self.clone()
+        })
+    }
+
+    /// Scheme, host and port are the same (RFC 6454 section 5).
+    pub(crate) fn is_same_origin(&self, other: &Target) -> bool {
+        (self.secure, &self.host, self.port, &self.path)
+            == (other.secure, &other.host, other.port, &other.path)
+    }
+
+    /// The Unix socket that leads there.
+    pub(crate) fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 
     /// Whether the scheme is `wss`.
@@ -81,8 +160,36 @@ impl Target {
 
     /// The user information as the value of an Authorization header (RFC 7617).
     pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        self.authorization.clone()
+        self.credentials.as_ref().map(Credentials::basic)
     }
+}
+
+/// The scheme of a reference that has one, and what follows the colon.
+fn scheme_of(reference: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = reference.split_once(':')?;
+    let is_scheme = !scheme.contains(['/', '?']) && !scheme.is_empty();
+    is_scheme.then_some((scheme, rest))
+}
+
+/// RFC 3986 section 5.2.4, of a path that begins with a slash.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        if last {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 fn parse_scheme(scheme: &str) -> Result<bool, UriError> {
@@ -97,7 +204,7 @@ fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-fn parse_host_and_port(text: &str) -> Result<(String, Option<u16>), UriError> {
+pub(crate) fn parse_host_and_port(text: &str) -> Result<(String, Option<u16>), UriError> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, port) = rest.split_once(']').ok_or(UriError::Syntax)?;
@@ -149,46 +256,10 @@ fn parse_resource(text: &str) -> Result<PathAndQuery, UriError> {
     PathAndQuery::try_from(resource).map_err(|_| UriError::Syntax)
 }
 
-/// RFC 7617 section 2: no colon in the user name, no control characters in either. One of the two
-/// may be empty: tokens are given as either of them.
-fn parse_user_info(text: &str) -> Result<HeaderValue, UriError> {
-    let (user, password) = text.split_once(':').ok_or(UriError::UserInfo)?;
-    let (user, password) = (percent_decode(user)?, percent_decode(password)?);
-    let nothing = user.is_empty() && password.is_empty();
-    let control = user.iter().chain(&password).any(u8::is_ascii_control);
-    if nothing || control || user.contains(&b':') || text.contains('@') {
-        return Err(UriError::UserInfo);
-    }
-    let credentials = BASE64.encode(&[&user[..], b":", &password[..]].concat());
-    let mut value =
-        HeaderValue::try_from(format!("Basic {credentials}")).map_err(|_| UriError::UserInfo)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn percent_decode(text: &str) -> Result<Vec<u8>, UriError> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let byte = part
-            .get(..2)
-            .and_then(parse_hex)
-            .ok_or(UriError::UserInfo)?;
-        decoded.push(byte);
-        decoded.extend(part.bytes().skip(2));
-    }
-    Ok(decoded)
-}
-
-fn parse_hex(digits: &str) -> Option<u8> {
-    // `from_str_radix` would take a sign.
-    let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-    u8::from_str_radix(digits, 16).ok().filter(|_| hex)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::BASE64;
 
     fn parse(address: &str) -> Target {
         Target::parse(address).unwrap()
@@ -270,7 +341,7 @@ mod tests {
     fn debug_does_not_show_credentials() {
         let shown = format!("{:?}", parse("ws://user:pass@h"));
         assert!(
-            shown.contains("Sensitive") && !shown.contains("dXNlcj"),
+            shown.contains("Credentials") && !shown.contains("pass"),
             "{shown}"
         );
     }

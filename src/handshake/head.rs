@@ -7,17 +7,17 @@ use std::mem;
 
 /// What the first line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Start {
+pub(crate) enum Start {
     Request,
     Response,
 }
 
-type HeadAndRest<'a> = (Vec<u8>, &'a [u8]);
+pub(crate) type HeadAndRest<'a> = (Vec<u8>, &'a [u8]);
 
 /// Collects a head up to its empty line. Every byte is looked at once, and stored only when the
 /// limits still hold with it.
 #[derive(Debug)]
-pub(super) struct HeadReader {
+pub(crate) struct HeadReader {
     start: Start,
     limit: usize,
     line_limit: usize,
@@ -34,7 +34,7 @@ pub(super) struct HeadReader {
 impl HeadReader {
     /// `limit` is of the whole head in bytes. A line may have half of it, at most 8 KiB, with its
     /// line end.
-    pub(super) fn new(start: Start, limit: usize) -> Self {
+    pub(crate) fn new(start: Start, limit: usize) -> Self {
         HeadReader {
             start,
             limit,
@@ -47,7 +47,7 @@ impl HeadReader {
     }
 
     /// The head, once it is complete, and the bytes after it.
-    pub(super) fn receive<'a>(
+    pub(crate) fn receive<'a>(
         &mut self,
         mut bytes: &'a [u8],
     ) -> Result<Option<HeadAndRest<'a>>, HandshakeError> {

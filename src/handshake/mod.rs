@@ -22,7 +22,7 @@ mod server;
 pub(crate) use client::{ClientHandshake, Opened, RequestOptions};
 pub use error::HandshakeError;
 pub(crate) use extensions::agree;
-pub(crate) use head::parse_response;
+pub(crate) use head::{HeadReader, Start, parse_response};
 pub(crate) use server::{
     Received, ServerHandshake, accept, accept_plainly, offered_subprotocols, origin, refusal,
     render_response,

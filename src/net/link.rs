@@ -1,5 +1,6 @@
 //! The socket while a connection opens: blocking reads and writes under an absolute deadline.
 
+use super::tls::stream::TlsStream;
 use super::tls::{TlsConfig, TlsSession};
 use super::transport::{Interest, Transport};
 use crate::error::{Error, Timeout, TlsError};
@@ -116,6 +117,17 @@ impl Link {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         self.start_tls(config.server_session()?, deadline)
+    }
+
+    /// A link within this one, if it has TLS: TLS can then be started again.
+    pub(crate) fn within(self) -> Self {
+        match self.tls {
+            None => self,
+            Some(_) => match TlsStream::new(self.into_parts()) {
+                Some(stream) => Link::new(Arc::new(stream)),
+                None => unreachable!("it has TLS"),
+            },
+        }
     }
 
     /// What the connection goes on with.

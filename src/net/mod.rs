@@ -3,6 +3,7 @@
 //! [`Transport`] is a socket that never blocks, [`link::Link`] drives one through the opening
 //! handshake, and `tls` turns bytes into bytes without ever touching a socket.
 
+pub(crate) mod dial;
 pub(crate) mod link;
 mod poll;
 pub(crate) mod tcp;

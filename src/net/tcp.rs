@@ -1,33 +1,24 @@
-//! Name resolution and TCP connects, under one deadline.
+//! Name resolution under a deadline, and options of TCP sockets.
 
 use crate::config::SocketOptions;
 use crate::error::{Error, Timeout};
+use rustix::fd::AsFd;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// What an address is tried for at least, if the deadline leaves it, however many follow.
-const LEAST_SHARE: Duration = Duration::from_millis(250);
-
-/// Connects to a host: a name, or an IP address with or without brackets. Every address of a name is
-/// tried in turn. The socket is a blocking one still.
-pub(crate) fn connect(
-    host: &str,
-    port: u16,
-    deadline: Option<Instant>,
-) -> Result<TcpStream, Error> {
-    connect_any(&resolve(host, port, deadline)?, deadline)
-}
+/// Finds the addresses of a host.
+pub(crate) type Resolver = Arc<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// Sets what is asked for. What the system refuses is logged: the connection works without.
-pub(crate) fn configure(stream: &TcpStream, options: &SocketOptions) {
+pub(crate) fn configure(socket: &impl AsFd, options: &SocketOptions) {
     if *options == SocketOptions::default() {
         return;
     }
-    let socket = SockRef::from(stream);
+    let socket = SockRef::from(socket);
     let keepalive = |after| socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
     let set = [
         options.keepalive.map(keepalive),
@@ -41,7 +32,13 @@ pub(crate) fn configure(stream: &TcpStream, options: &SocketOptions) {
     }
 }
 
-fn resolve(host: &str, port: u16, deadline: Option<Instant>) -> Result<Vec<SocketAddr>, Error> {
+/// The addresses of a host: a name, or an IP address with or without brackets.
+pub(crate) fn resolve(
+    host: &str,
+    port: u16,
+    resolver: Option<&Resolver>,
+    deadline: Option<Instant>,
+) -> Result<Vec<SocketAddr>, Error> {
     let host = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -49,8 +46,11 @@ fn resolve(host: &str, port: u16, deadline: Option<Instant>) -> Result<Vec<Socke
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
+    let resolver = resolver
+        .cloned()
+        .unwrap_or_else(|| Arc::new(ask_the_system));
     let Some(deadline) = deadline else {
-        return Ok((host, port).to_socket_addrs()?.collect());
+        return Ok(resolver(host, port)?);
     };
     // The resolver of the system cannot be interrupted: when the deadline passes, its thread is left
     // to end by itself.
@@ -58,113 +58,16 @@ fn resolve(host: &str, port: u16, deadline: Option<Instant>) -> Result<Vec<Socke
     let host = host.to_owned();
     thread::Builder::new()
         .name("ws-resolve".into())
-        .spawn(move || {
-            let found = (host.as_str(), port)
-                .to_socket_addrs()
-                .map(|found| found.collect::<Vec<_>>());
-            let _ = sender.send(found);
-        })?;
+        .spawn(move || drop(sender.send(resolver(&host, port))))?;
     match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(found) => Ok(found?),
         Err(mpsc::RecvTimeoutError::Timeout) => Err(Error::Timeout(Timeout::Open)),
         Err(mpsc::RecvTimeoutError::Disconnected) => {
-            Err(io::Error::other("the resolver of the system panicked").into())
+            Err(io::Error::other("the resolver panicked").into())
         }
     }
 }
 
-/// Tries the addresses in turn, each for a fair share of the time left. The last error is returned.
-fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>) -> Result<TcpStream, Error> {
-    let mut last = Error::from(io::Error::new(
-        io::ErrorKind::NotFound,
-        "the host name has no address",
-    ));
-    for (tried, address) in addresses.iter().enumerate() {
-        let attempt = match deadline {
-            None => TcpStream::connect(address),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(Error::Timeout(Timeout::Open));
-                }
-                let share = left / (addresses.len() - tried) as u32;
-                TcpStream::connect_timeout(address, share.max(LEAST_SHARE).min(left))
-            }
-        };
-        match attempt {
-            Ok(stream) => return Ok(stream),
-            Err(e) => {
-                log::debug!("connecting to {address}: {e}");
-                last = e.into();
-            }
-        }
-    }
-    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-        return Err(Error::Timeout(Timeout::Open));
-    }
-    Err(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    fn listening() -> (TcpListener, SocketAddr) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        (listener, address)
-    }
-
-    #[test]
-    fn the_next_address_is_tried_when_one_refuses() {
-        let (listener, refusing) = listening();
-        drop(listener);
-        let (_listener, taking) = listening();
-        for deadline in [None, Some(Instant::now() + Duration::from_secs(20))] {
-            let stream = connect_any(&[refusing, taking], deadline).unwrap();
-            assert_eq!(stream.peer_addr().unwrap(), taking);
-        }
-    }
-
-    /// An address that does not answer: a listener whose backlog is full drops what comes.
-    #[cfg(target_os = "linux")]
-    fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
-        use socket2::{Domain, Socket, Type};
-
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
-        socket.listen(0).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let mut waiting = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
-            waiting.push(stream);
-        }
-        (socket, waiting, address)
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_silent_address_takes_its_share_of_the_time_and_no_more() {
-        let (_socket, _waiting, silent) = silent();
-        let (_listener, taking) = listening();
-        let start = Instant::now();
-        let deadline = start + Duration::from_millis(1200);
-        connect_any(&[silent, taking], Some(deadline)).unwrap();
-        let took = start.elapsed().as_millis();
-        assert!((550..1000).contains(&took), "{took} ms");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn silent_addresses_end_at_the_deadline() {
-        let (_socket, _waiting, silent) = silent();
-        let start = Instant::now();
-        let deadline = start + Duration::from_millis(400);
-        let error = connect_any(&[silent; 5], Some(deadline)).unwrap_err();
-        assert!(matches!(error, Error::Timeout(Timeout::Open)), "{error}");
-        assert!(start.elapsed() < Duration::from_secs(1));
-    }
+fn ask_the_system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok((host, port).to_socket_addrs()?.collect())
 }

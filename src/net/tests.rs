@@ -1,7 +1,8 @@
 //! Real sockets, with a bound in time on everything.
 
+use super::dial::{self, Dial};
 use super::link::Link;
-use super::tcp::connect;
+use super::tcp;
 use super::transport::{Interest, Ready, Transport};
 use crate::error::{Error, Timeout};
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -198,6 +199,11 @@ fn addresses_are_those_of_the_socket() {
     let (one, other) = sockets();
     assert_eq!(one.peer_addr(), other.local_addr());
     assert!(one.peer_addr().is_some());
+}
+
+fn connect(host: &str, port: u16, deadline: Option<Instant>) -> Result<TcpStream, Error> {
+    let addresses = tcp::resolve(host, port, None, deadline)?;
+    dial::connect(addresses, &Dial::default(), &Default::default(), deadline)
 }
 
 #[test]

@@ -44,7 +44,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Upgrade {
     /// `None` once it was answered.
-    pending: Option<Box<Pending>>,
+    pub(super) pending: Option<Box<Pending>>,
     request: Box<Request<()>>,
     delivery: Delivery,
     on_pong: OnPong,
@@ -54,8 +54,8 @@ pub struct Upgrade {
 }
 
 #[derive(Debug)]
-struct Pending {
-    link: Link,
+pub(super) struct Pending {
+    pub(super) link: Link,
     rest: Vec<u8>,
     deadline: Option<Instant>,
     place: Place,
@@ -315,7 +315,7 @@ impl Upgrade {
 
     fn run_as(mut self, accept: Option<&Accept>) -> Result<WebSocket, Error> {
         if self.delivery.is_none() {
-            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new(), b"");
             return Err(Misuse::NoDelivery.into());
         }
         let (ws, reader) = self.open(accept)?;
@@ -336,7 +336,7 @@ impl Upgrade {
         let answer = match self.answer(accept) {
             Ok(answer) => answer,
             Err(misuse) => {
-                self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
+                self.refuse(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new(), b"");
                 return Err(misuse.into());
             }
         };
@@ -426,34 +426,6 @@ impl Upgrade {
         }
         (ws, reader)
     }
-
-    /// Answers with a status other than 101, and a body in plain text.
-    ///
-    /// # Errors
-    ///
-    /// [`Misuse::Response`] for a status that is no refusal: the client gets a 500 then.
-    ///
-    /// # Blocking
-    ///
-    /// Until the client has read it, at most a second.
-    pub fn reject(mut self, status: StatusCode, body: impl AsRef<[u8]>) -> Result<(), Error> {
-        if status.is_informational() {
-            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, b"");
-            return Err(Misuse::Response.into());
-        }
-        self.refuse(status, body.as_ref());
-        Ok(())
-    }
-
-    fn refuse(&mut self, status: StatusCode, body: &[u8]) {
-        if let Some(mut pending) = self.pending.take() {
-            log::debug!("rejected a client with {status}");
-            refuse(
-                &mut pending.link,
-                &handshake::refusal(status, &HeaderMap::new(), body),
-            );
-        }
-    }
 }
 
 /// A function of its own, or what it takes off the stack would lie below the opening handshake.
@@ -470,7 +442,7 @@ fn run(reader: Box<Reader>, ws: &WebSocket) {
 
 impl Drop for Upgrade {
     fn drop(&mut self) {
-        self.refuse(StatusCode::SERVICE_UNAVAILABLE, b"");
+        self.refuse(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new(), b"");
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod nth;
 pub(crate) mod offers;
 pub(crate) mod peer;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod trickle;
 

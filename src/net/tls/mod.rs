@@ -4,6 +4,7 @@
 #[cfg(feature = "native-tls")]
 mod native;
 mod pem;
+pub(crate) mod stream;
 #[cfg(test)]
 #[cfg(feature = "native-tls")]
 mod tests;

@@ -1,0 +1,108 @@
+//! Choices of how the server is reached.
+
+use super::ClientBuilder;
+use super::route::Via;
+use crate::credentials::Credentials;
+use crate::error::Misuse;
+use crate::proxy::Proxy;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl ClientBuilder {
+    /// How long one address of the host may take to answer. Defaults to `None`: the open timeout alone
+    /// bounds it. The addresses are tried in turn, IPv6 and IPv4 alternating, each 250 ms after the one
+    /// before or as soon as that has failed; the first that answers is taken (RFC 8305).
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.route.dial.timeout = timeout.into();
+        self
+    }
+
+    /// The address of this machine to connect from. Only addresses of its family are tried then.
+    #[must_use]
+    pub fn source_address(mut self, address: IpAddr) -> Self {
+        self.route.dial.source = Some(address);
+        self
+    }
+
+    /// Finds addresses in place of the system's resolver: of the server, or of the proxy. It gets host and
+    /// port, and runs on a thread that is left to itself when the open timeout passes.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::net::{Ipv4Addr, SocketAddr};
+    /// use wsync::ClientBuilder;
+    ///
+    /// let ws = ClientBuilder::new("wss://example.org/")
+    ///     .resolver(|_host, port| Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]))
+    ///     .connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn resolver(
+        mut self,
+        resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.route.resolver = Some(Arc::new(resolve));
+        self
+    }
+
+    /// Reaches the server through a proxy; `None` through none, as is the default.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.route.via = match proxy.into() {
+            Some(proxy) => Via::Proxy(Box::new(proxy)),
+            None => Via::Nothing,
+        };
+        self
+    }
+
+    /// Reaches the server through the proxy that the environment names, if it does: see
+    /// [`Proxy::from_env`]. It is asked at each connect.
+    #[must_use]
+    pub fn proxy_from_env(mut self) -> Self {
+        self.route.via = Via::Environment;
+        self
+    }
+
+    /// Follows up to `most` redirects (301, 302, 303, 307, 308). Defaults to 0: a redirect is a refusal.
+    ///
+    /// None leads from `wss` to `ws`, and another origin gets no `Authorization`, `Cookie` and
+    /// `Proxy-Authorization`. The open timeout is for all of it together. Without effect on
+    /// [`connect_over`](Self::connect_over).
+    #[must_use]
+    pub fn follow_redirects(mut self, most: usize) -> Self {
+        self.redirects = most;
+        self
+    }
+
+    /// Sends a user name and a password (RFC 7617), as they may also stand in the address:
+    /// `wss://user:password@host/`.
+    #[must_use]
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        let (user, password) = (user.as_ref().into(), password.as_ref().into());
+        match Credentials::new(user, password) {
+            Ok(credentials) => drop(self.headers.insert(AUTHORIZATION, credentials.basic())),
+            Err(_) => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+
+    /// Sends a bearer token (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
+        match HeaderValue::from_str(&format!("Bearer {}", token.as_ref())) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                self.headers.insert(AUTHORIZATION, value);
+            }
+            Err(_) => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+}

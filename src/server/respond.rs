@@ -1,0 +1,75 @@
+//! Answers to a request other than a WebSocket.
+
+use super::refusing::refuse;
+use super::upgrade::Upgrade;
+use crate::error::{Error, Misuse};
+use crate::handshake;
+use http::{HeaderMap, Response, StatusCode};
+
+impl Upgrade {
+    /// Answers with a status other than 101, and a body in plain text.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Response`] for a status that is no answer: the client gets a 500 then.
+    ///
+    /// # Blocking
+    ///
+    /// Until the client has read it, at most a second.
+    pub fn reject(self, status: StatusCode, body: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.answer_with(status, &HeaderMap::new(), body.as_ref())
+    }
+
+    /// Answers with any response but a 1xx: a redirect, a demand for credentials, a page. Headers that
+    /// would contradict the length of its body are left out, and the connection ends with it.
+    ///
+    /// # Errors
+    ///
+    /// As [`reject`](Self::reject).
+    ///
+    /// # Blocking
+    ///
+    /// As [`reject`](Self::reject).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::Upgrade;
+    ///
+    /// fn elsewhere(upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let response = http::Response::builder()
+    ///         .status(308)
+    ///         .header("Location", "wss://example.org/new")
+    ///         .body(Vec::new())?;
+    ///     Ok(upgrade.respond(response)?)
+    /// }
+    /// ```
+    pub fn respond(self, response: Response<impl AsRef<[u8]>>) -> Result<(), Error> {
+        let (head, body) = response.into_parts();
+        self.answer_with(head.status, &head.headers, body.as_ref())
+    }
+
+    fn answer_with(
+        mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<(), Error> {
+        if status.is_informational() {
+            self.refuse(StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new(), b"");
+            return Err(Misuse::Response.into());
+        }
+        self.refuse(status, headers, body);
+        Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+        if let Some(mut pending) = self.pending.take() {
+            log::debug!("answered a client with {status}");
+            refuse(
+                &mut pending.link,
+                &handshake::refusal(status, headers, body),
+            );
+        }
+    }
+}
