@@ -229,6 +229,7 @@ mod protocol;
 mod proxy;
 mod queue;
 mod receiver;
+mod reconnect;
 mod sender;
 mod server;
 mod sync;
@@ -254,6 +255,9 @@ pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
 #[cfg(feature = "stream")]
 pub use receiver::MessageStream;
 pub use receiver::{CancelToken, IntoIter, Iter, MessageReader, Pieces, Receiver, Stop, TryIter};
+pub use reconnect::{
+    Persistent, PersistentBuilder, PersistentEvent, Reconnect, ReconnectPolicy, WhileDown,
+};
 pub use sender::Sender;
 pub use server::{Accept, Incoming, OriginPolicy, Server, ServerBuilder, ServerLimits, Upgrade};
 pub use websocket::WebSocket;

@@ -359,6 +359,12 @@ impl Sender {
         self.connection().close(CloseFrame::new(code, reason)?)
     }
 
+    /// Closes it with 1001, and does not wait.
+    pub(crate) fn give_up(&self) {
+        self.connection()
+            .close_without_waiting(CloseFrame::going_away());
+    }
+
     /// How the connection ended, once it has.
     ///
     /// # Examples

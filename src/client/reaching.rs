@@ -2,9 +2,12 @@
 
 use super::ClientBuilder;
 use super::route::Via;
+use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::error::Misuse;
 use crate::proxy::Proxy;
+use crate::receiver::CancelToken;
+use crate::reconnect::{PersistentBuilder, Reconnect, ReconnectPolicy};
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use std::io;
@@ -104,5 +107,57 @@ impl ClientBuilder {
             Err(_) => self.misuse = Some(Misuse::Header),
         }
         self
+    }
+
+    /// Connections one after the other: whenever the last has been dropped or has ended, the next step of the
+    /// iteration connects again, after a delay.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// for ws in ClientBuilder::new("wss://example.org/feed").reconnect(ReconnectPolicy::default()) {
+    ///     let ws = ws?;
+    ///     ws.send("subscribe")?;
+    ///     for message in &ws {
+    ///         let Ok(message) = message else { break };
+    ///         println!("{message:?}");
+    ///     }
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn reconnect(&self, policy: ReconnectPolicy) -> Reconnect {
+        Reconnect::new(self.clone(), policy, CancelToken::new())
+    }
+
+    /// A client that connects again whenever its connection ends, with one queue for all of them.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, PersistentEvent, ReconnectPolicy, WhileDown};
+    ///
+    /// let feed = ClientBuilder::new("wss://example.org/feed")
+    ///     .persistent(ReconnectPolicy::default())
+    ///     .while_down(WhileDown::hold())
+    ///     .on_open(|sender| Ok(sender.send("subscribe")?))
+    ///     .start()?;
+    /// feed.send("hello")?;
+    /// loop {
+    ///     match feed.recv()? {
+    ///         PersistentEvent::Message(message) => println!("{message:?}"),
+    ///         PersistentEvent::Connected { reconnects } => println!("connected again: {reconnects}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn persistent(&self, policy: ReconnectPolicy) -> PersistentBuilder {
+        PersistentBuilder::new(self.clone(), policy)
+    }
+
+    pub(crate) fn config_so_far(&self) -> &Config {
+        &self.config
     }
 }

@@ -150,6 +150,11 @@ impl CancelToken {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Disconnected once it is cancelled.
+    pub(crate) fn ended(&self) -> &crossbeam_channel::Receiver<()> {
+        &self.receiver
+    }
+
     /// Whether it is cancelled.
     pub fn is_cancelled(&self) -> bool {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);

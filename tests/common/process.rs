@@ -87,6 +87,20 @@ impl Process {
         }
     }
 
+    /// Kills it: everything that it had told with this word.
+    pub(crate) fn killed(mut self, word: &str) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let lines = self.lines.iter();
+        lines
+            .filter_map(|line| {
+                line.strip_prefix(word)?
+                    .strip_prefix(' ')
+                    .map(str::to_owned)
+            })
+            .collect()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
