@@ -158,6 +158,13 @@ impl CloseFrame {
         }
     }
 
+    pub(crate) fn try_again_later() -> Self {
+        CloseFrame {
+            code: CloseCode::TRY_AGAIN_LATER,
+            reason: Text::default(),
+        }
+    }
+
     pub(crate) fn no_status() -> Self {
         CloseFrame {
             code: CloseCode::NO_STATUS,

@@ -75,6 +75,26 @@ impl Delivery {
         })))
     }
 
+    /// To a channel, of which `register` is told first.
+    pub(crate) fn registered<K>(
+        events: crossbeam_channel::Sender<Event<K>>,
+        key: K,
+        register: Arc<dyn Register<K>>,
+    ) -> Self
+    where
+        K: Clone + Send + Sync + 'static,
+    {
+        Delivery(Some(Arc::new(move || {
+            Box::new(Registered {
+                channel: Channel {
+                    events: events.clone(),
+                    key: key.clone(),
+                },
+                register: Arc::clone(&register),
+            })
+        })))
+    }
+
     pub(crate) fn to_callback(handler: impl Fn(&Sender, Message) + Send + Sync + 'static) -> Self {
         let handler = Arc::new(handler);
         Delivery(Some(Arc::new(move || {
@@ -123,6 +143,12 @@ impl fmt::Debug for OnPong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OnPong").finish_non_exhaustive()
     }
+}
+
+/// Is told of each connection that opens and ends, before the channel is.
+pub(crate) trait Register<K>: Send + Sync {
+    fn opened(&self, key: &K, sender: &Sender);
+    fn closed(&self, key: &K);
 }
 
 struct Channel<K> {
@@ -182,6 +208,42 @@ impl<K: Clone + Send> Outlet for Channel<K> {
             recv(wake) -> _ => Err(Refused::Full(event)),
             default(timeout) => Err(Refused::Full(event)),
         }
+    }
+}
+
+struct Registered<K> {
+    channel: Channel<K>,
+    register: Arc<dyn Register<K>>,
+}
+
+impl<K> Registered<K> {
+    /// Again for an event that found no room, which changes nothing.
+    fn note(&self, event: &OutletEvent) {
+        match event {
+            OutletEvent::Opened(sender) => self.register.opened(&self.channel.key, sender),
+            OutletEvent::Closed(_) => self.register.closed(&self.channel.key),
+            OutletEvent::Message(_) => {}
+        }
+    }
+}
+
+impl<K: Clone + Send> Outlet for Registered<K> {
+    fn runs_application(&self) -> bool {
+        false
+    }
+
+    fn put(&mut self, event: OutletEvent) -> Result<(), Refused> {
+        self.note(&event);
+        self.channel.put(event)
+    }
+
+    fn put_waiting(
+        &mut self,
+        event: OutletEvent,
+        wake: &Receiver<()>,
+        timeout: Duration,
+    ) -> Result<(), Refused> {
+        self.channel.put_waiting(event, wake, timeout)
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod calls;
 
-pub use calls::{RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError};
+pub use calls::{RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
 use crate::close::{CloseCode, Closed, MAX_REASON};
 use crate::handshake::HandshakeError;

@@ -243,7 +243,7 @@ pub use config::{Config, Limits, Overflow, QueueConfig, SocketOptions, Timeouts}
 pub use delivery::Event;
 pub use error::{
     Error, Misuse, ProtocolError, ProxyError, RecvError, RecvOrError, RecvTimeoutError, SendError,
-    Timeout, TlsError, TryRecvError, UriError,
+    Timeout, TlsError, TryRecvError, TrySendError, UriError,
 };
 pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
@@ -259,7 +259,10 @@ pub use reconnect::{
     Persistent, PersistentBuilder, PersistentEvent, Reconnect, ReconnectPolicy, WhileDown,
 };
 pub use sender::Sender;
-pub use server::{Accept, Incoming, OriginPolicy, Server, ServerBuilder, ServerLimits, Upgrade};
+pub use server::{
+    Accept, BroadcastReport, ConnectionId, Hub, Incoming, OriginPolicy, Server, ServerBuilder,
+    ServerLimits, Slow, Upgrade,
+};
 pub use websocket::WebSocket;
 
 /// The README's example is compiled with the tests of the documentation.

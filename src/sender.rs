@@ -4,8 +4,8 @@ mod liveness;
 
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::compression::{PreparedMessage, SendOptions};
-use crate::connection::{Connection, Flush};
-use crate::error::{Error, SendError};
+use crate::connection::{Connection, Flush, Refusal};
+use crate::error::{Error, SendError, TrySendError};
 use crate::handle::Handle;
 use crate::message::{Message, MessageKind, Text};
 use crate::message_writer::MessageWriter;
@@ -69,7 +69,39 @@ impl Sender {
         self.send_with(message, SendOptions::new())
     }
 
-    /// The same with choices for this message: whether it is compressed.
+    /// Sends a message if there is room for it in the outbox, and never waits for the peer: what the system
+    /// does not take is written later.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError::Full`] when [`Limits::outbox`](crate::Limits::outbox) bytes wait;
+    /// [`TrySendError::Closed`] as [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TrySendError;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// match sender.try_send("position 17") {
+    ///     Err(TrySendError::Full(_)) => {} // The next one will do.
+    ///     result => result?,
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        let prepared = PreparedMessage::new(message);
+        let message = || prepared.message().clone();
+        self.offer(&prepared).map_err(|refusal| match refusal {
+            Refusal::Full => TrySendError::Full(message()),
+            Refusal::Ended(error) => TrySendError::Closed(error, message()),
+        })
+    }
+
+    /// The same as [`send`](Self::send) with choices for this message: whether it is compressed.
     ///
     /// # Errors
     ///
@@ -359,10 +391,14 @@ impl Sender {
         self.connection().close(CloseFrame::new(code, reason)?)
     }
 
-    /// Closes it with 1001, and does not wait.
-    pub(crate) fn give_up(&self) {
-        self.connection()
-            .close_without_waiting(CloseFrame::going_away());
+    /// Sends a close frame, and does not wait.
+    pub(crate) fn close_without_waiting(&self, frame: CloseFrame) {
+        self.connection().close_without_waiting(frame);
+    }
+
+    /// Sends a message in one frame if there is room, and does not wait.
+    pub(crate) fn offer(&self, message: &PreparedMessage) -> Result<(), Refusal> {
+        self.connection().offer(message)
     }
 
     /// How the connection ended, once it has.

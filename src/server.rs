@@ -2,6 +2,7 @@
 
 mod accept;
 mod accepting;
+mod hub;
 mod limits;
 mod origin;
 mod refusing;
@@ -10,6 +11,7 @@ mod shared;
 mod upgrade;
 
 pub use accept::Accept;
+pub use hub::{BroadcastReport, ConnectionId, Hub, Slow};
 pub use limits::ServerLimits;
 pub use origin::OriginPolicy;
 pub use upgrade::Upgrade;

@@ -44,7 +44,7 @@ impl Connection {
         self.queue.release();
         if self.write_without_waiting() {
             // The reader does not know of it, and may sleep until the peer says something.
-            timer::write_soon(&self.myself);
+            self.write_soon();
         }
         if let Some(deadline) = deadline(now, timeout) {
             timer::shutdown_at(deadline, &self.transport);

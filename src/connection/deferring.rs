@@ -1,6 +1,6 @@
 //! Answers that wait for others: to several messages at once they go in one write.
 
-use super::{Connection, timer};
+use super::Connection;
 use crate::protocol::LARGE;
 use crate::sync::{Ordering, thread_local};
 use std::cell::Cell;
@@ -100,7 +100,7 @@ impl Connection {
         let left = self.has_deferred() && self.write_without_waiting();
         if left && self.deferring.load(Ordering::SeqCst) == 0 {
             // The reader has been by already.
-            timer::write_soon(&self.myself);
+            self.write_soon();
         }
     }
 

@@ -153,9 +153,9 @@ impl Connection {
     }
 
     /// Writes as far as the kernel takes it, and leaves the rest to the timer.
-    fn write_or_leave(&self) {
+    pub(super) fn write_or_leave(&self) {
         if self.write_without_waiting() {
-            timer::write_soon(&self.myself);
+            self.write_soon();
         }
     }
 

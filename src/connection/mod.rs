@@ -14,6 +14,7 @@ mod keepalive;
 #[cfg(test)]
 #[cfg(wsync_shuttle)]
 pub(crate) mod model;
+mod offer;
 mod outlet;
 mod read_buffer;
 mod reader;
@@ -33,6 +34,7 @@ pub(crate) use fragments::Fragments;
 use intake::Intake;
 use job::Job;
 use keepalive::Life;
+pub(crate) use offer::Refusal;
 pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
@@ -64,6 +66,8 @@ pub(crate) struct Connection {
     opened: Instant,
     /// A send has left something.
     deferred: AtomicBool,
+    /// `ws-timer` will write what waits.
+    writes_soon: AtomicBool,
     life: Life,
     _place: Option<Place>,
     end: OnceLock<End>,
@@ -214,6 +218,7 @@ impl Connection {
             deferring: AtomicU64::new(0),
             opened: now,
             deferred: AtomicBool::new(false),
+            writes_soon: AtomicBool::new(false),
             life: Life::new(opened.config.keepalive, now),
             _place: opened.place.take(),
             end: OnceLock::new(),

@@ -366,7 +366,7 @@ impl Connection {
             drop(path);
             if orphaned {
                 // Others have been told that their messages go out.
-                timer::write_soon(&self.myself);
+                self.write_soon();
             }
             return Failed { error, torn };
         }

@@ -6,7 +6,7 @@
 
 use super::Connection;
 use crate::net::Transport;
-use crate::sync::{Builder, yield_now};
+use crate::sync::{Builder, Ordering, yield_now};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::Shutdown;
@@ -56,9 +56,14 @@ pub(super) fn shutdown_at(deadline: Instant, transport: &Arc<dyn Transport>) {
     }
 }
 
-/// Writes what waits, again and again until all is written or somebody else does.
-pub(super) fn write_soon(connection: &Weak<Connection>) {
-    add(Instant::now() + RETRY, What::Write(Weak::clone(connection)));
+impl Connection {
+    /// Writes what waits, again and again until all is written or somebody else does.
+    pub(super) fn write_soon(&self) {
+        if !self.writes_soon.swap(true, Ordering::SeqCst) {
+            let connection = Weak::clone(&self.myself);
+            add(Instant::now() + RETRY, What::Write(connection));
+        }
+    }
 }
 
 /// Looks after the pings of the connection at that time.
@@ -178,12 +183,12 @@ impl Task {
                     let _ = transport.shutdown(Shutdown::Both);
                 }
             }
-            What::Write(weak) => {
-                if weak
-                    .upgrade()
-                    .is_some_and(|connection| connection.write_without_waiting())
-                {
-                    write_soon(&weak);
+            What::Write(connection) => {
+                if let Some(connection) = connection.upgrade() {
+                    connection.writes_soon.store(false, Ordering::SeqCst);
+                    if connection.write_without_waiting() {
+                        connection.write_soon();
+                    }
                 }
             }
             What::Keepalive(weak) => {

@@ -16,6 +16,15 @@ pub struct SendError {
     pub message: Option<Message>,
 }
 
+/// [`try_send`](crate::Sender::try_send) did not send, and hands the message back.
+#[derive(Debug, Clone)]
+pub enum TrySendError {
+    /// There is no room now: the peer does not read as fast as is sent, or a message in pieces is being sent.
+    Full(Message),
+    /// The connection has ended or is closing, and why.
+    Closed(Error, Message),
+}
+
 /// [`recv`](crate::WebSocket::recv) failed: nothing is queued and nothing will come any more.
 #[derive(Debug, Clone)]
 pub struct RecvError(
@@ -75,6 +84,13 @@ macro_rules! wrapping_error {
 
 wrapping_error!(SendError, e, e.error, {});
 wrapping_error!(RecvError, e, e.0, {});
+wrapping_error!(TrySendError, e, match e {
+    TrySendError::Full(_) => Error::Timeout(Timeout::Send),
+    TrySendError::Closed(error, _) => error,
+}, {
+    TrySendError::Full(_) => "there is no room for the message",
+});
+
 wrapping_error!(TryRecvError, e, match e {
     TryRecvError::Empty => Error::Timeout(Timeout::Recv),
     TryRecvError::Closed(error) => error,

@@ -1,6 +1,7 @@
 //! The way out of a persistent client: straight to its connection, or by way of what waits for one.
 
 use super::unsent::{Unsent, WhileDown};
+use crate::close::CloseFrame;
 use crate::config::deadline;
 use crate::error::{Error, SendError, Timeout};
 use crate::keepalive::Pong;
@@ -170,7 +171,7 @@ impl Shared {
                         // It may only be slow; then it is given up.
                         state.sender = None;
                         drop(state);
-                        sender.give_up();
+                        sender.close_without_waiting(CloseFrame::going_away());
                         state = self.lock();
                     }
                 }

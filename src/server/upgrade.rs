@@ -46,7 +46,7 @@ pub struct Upgrade {
     /// `None` once it was answered.
     pub(super) pending: Option<Box<Pending>>,
     request: Box<Request<()>>,
-    delivery: Delivery,
+    pub(super) delivery: Delivery,
     on_pong: OnPong,
     /// Instead of that of the configuration.
     compression: Option<Option<Compression>>,
