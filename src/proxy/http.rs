@@ -58,7 +58,10 @@ impl Negotiation for Connect {
 
 fn refusal(status: StatusCode) -> ProxyError {
     match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => ProxyError::Credentials,
+        // tinyproxy says 401.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => {
+            ProxyError::Credentials
+        }
         status => ProxyError::Status(status),
     }
 }
