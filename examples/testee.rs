@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{
     ClientBuilder, CloseCode, Closed, Compression, Config, Error, Initiator, Keepalive, Message,
-    OriginPolicy, Overflow, Sender, Server, ServerLimits, TlsConfig, Upgrade, WebSocket,
+    OriginPolicy, Overflow, Proxy, Sender, Server, ServerLimits, TlsConfig, Upgrade, WebSocket,
 };
 
 const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | recv [options] PORT
@@ -22,7 +22,8 @@ const USAGE: &str = "usage: testee serve [options] PORT | echo [options] URL | r
   --open-timeout-ms N    --send-timeout-ms N     --close-timeout-ms N   --message-timeout-ms N
   --ping-interval-ms N   --ping-timeout-ms N     --max-connections N    --origin O (serve)
   --queue-messages N     --queue-bytes N         --overflow block|drop-oldest|drop-newest|keep-latest|close
-  --subprotocol S        --header 'Name: value' (client)";
+  --subprotocol S        --header 'Name: value' (client)
+  --proxy URL (client)   --follow-redirects N (client)";
 
 /// What the command line asks for.
 struct Options {
@@ -34,6 +35,8 @@ struct Options {
     origins: Vec<String>,
     limits: ServerLimits,
     headers: Vec<(String, String)>,
+    proxy: Option<Proxy>,
+    redirects: usize,
     callback: bool,
     batch: bool,
     pause: Duration,
@@ -91,6 +94,8 @@ fn parse(
         origins: Vec::new(),
         limits: ServerLimits::default(),
         headers: Vec::new(),
+        proxy: None,
+        redirects: 0,
         callback: false,
         batch: false,
         pause: Duration::ZERO,
@@ -157,6 +162,8 @@ fn set(options: &mut Options, name: &str, value: String) -> Result<(), String> {
             options.compression.server_max_window_bits = bits;
             options.compression.client_max_window_bits = bits;
         }
+        "proxy" => options.proxy = Some(Proxy::parse(&value).map_err(text)?),
+        "follow-redirects" => options.redirects = number()?,
         "pause-ms" => options.pause = millis()?.unwrap_or_default(),
         "subprotocol" => options.subprotocols.push(value),
         "header" => {
@@ -246,7 +253,10 @@ fn connect(options: &Options, url: &str) -> Result<WebSocket, Error> {
 }
 
 fn builder(options: &Options, url: &str) -> ClientBuilder {
-    let mut builder = ClientBuilder::new(url).config(options.config.clone());
+    let mut builder = ClientBuilder::new(url)
+        .config(options.config.clone())
+        .proxy(options.proxy.clone())
+        .follow_redirects(options.redirects);
     if let Some(tls) = &options.tls {
         builder = builder.tls(tls.clone());
     }

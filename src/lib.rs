@@ -205,8 +205,8 @@
 //!
 //! # What is not there yet
 //!
-//! Proxies, redirects, `ws+unix` addresses (but see
-//! [`ClientBuilder::connect_over`]), reconnecting, a call that broadcasts, and rustls.
+//! rustls, names in other scripts than ASCII (IDNA), cookies, several listeners and routes of a server, and
+//! connections taken over from other HTTP servers.
 
 mod client;
 mod close;
