@@ -250,6 +250,7 @@ pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
 pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
+pub use protocol::Role;
 pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
 #[cfg(feature = "stream")]
@@ -263,7 +264,7 @@ pub use server::{
     Accept, BroadcastReport, ConnectionId, Hub, Incoming, OriginPolicy, Server, ServerBuilder,
     ServerLimits, Slow, Upgrade,
 };
-pub use websocket::WebSocket;
+pub use websocket::{Negotiated, WebSocket};
 
 /// The README's example is compiled with the tests of the documentation.
 #[cfg(doctest)]

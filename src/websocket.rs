@@ -2,6 +2,9 @@
 
 mod liveness;
 mod opening;
+mod parts;
+
+pub use parts::Negotiated;
 
 use crate::close::{CloseCode, Closed};
 use crate::compression::{PreparedMessage, SendOptions};

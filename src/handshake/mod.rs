@@ -24,8 +24,8 @@ pub use error::HandshakeError;
 pub(crate) use extensions::agree;
 pub(crate) use head::{HeadReader, Start, parse_response};
 pub(crate) use server::{
-    Received, ServerHandshake, accept, accept_plainly, offered_subprotocols, origin, refusal,
-    render_response,
+    Received, ServerHandshake, accept, accept_plainly, check_request, offered_subprotocols, origin,
+    refusal, render_response,
 };
 
 use http::HeaderMap;

@@ -45,11 +45,16 @@ impl ServerHandshake {
             return Ok(None);
         };
         let request = parse_request(&head.into())?;
-        check_http(&request)?;
-        check_websocket(request.headers())?;
+        check_request(&request)?;
         let rest = rest.to_vec();
         Ok(Some(Received { request, rest }))
     }
+}
+
+/// Whether a request may open a connection.
+pub(crate) fn check_request(request: &Request<()>) -> Result<(), HandshakeError> {
+    check_http(request)?;
+    check_websocket(request.headers())
 }
 
 /// RFC 9112 sections 2.3, 3.2 and 6.1.

@@ -44,8 +44,10 @@ pub(crate) use utf8::Utf8;
 
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
+    /// Its frames are masked (RFC 6455 section 5.3).
     Client,
+    /// Its frames are not.
     Server,
 }
 

@@ -59,4 +59,23 @@ impl Accept {
         self.config = Some(Arc::new(config));
         self
     }
+
+    /// All of it, if it can be.
+    pub(crate) fn terms(self) -> Result<Terms, Misuse> {
+        match self.misuse {
+            Some(misuse) => Err(misuse),
+            None => Ok(Terms {
+                subprotocol: self.subprotocol,
+                headers: self.headers,
+                config: self.config,
+            }),
+        }
+    }
+}
+
+/// What an [`Accept`] says.
+pub(crate) struct Terms {
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) config: Option<Arc<Config>>,
 }

@@ -1,0 +1,141 @@
+//! A hub and a server with many connections: times, which are printed, and what everybody got.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::peer::Peer;
+use common::{
+    LATE, Scheme, client_builder, eventually, number_of, numbered, patient, server_builder, spawn,
+    watchdog,
+};
+use crossbeam_channel::{Receiver, unbounded};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::time::{Duration, Instant};
+use wsync::{Config, Event, Hub, Sender, Server};
+
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+}
+
+/// In KiB.
+fn rss() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// A server in the hands of a hub, and clients whose events come out of one channel.
+fn open(count: usize) -> (Hub, Server, Receiver<Event<usize>>, Vec<Sender>) {
+    raise_limit();
+    let config = patient(Config::server());
+    let server = server_builder(Scheme::Ws)
+        .config(config)
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let hub = Hub::new(100_000);
+    let (serving, served) = (hub.clone(), server.clone());
+    spawn(move || serving.serve(&served));
+    let (events, inbox) = unbounded();
+    let builder = client_builder(Scheme::Ws, server.local_addr().port());
+    let builder = builder.config(patient(Config::client()));
+    let mut senders = Vec::new();
+    for n in 0..count {
+        drop(
+            builder
+                .clone()
+                .deliver_to(events.clone(), n)
+                .connect()
+                .unwrap(),
+        );
+        match inbox.recv_timeout(LATE).unwrap() {
+            Event::Opened { sender, .. } => senders.push(sender),
+            event => panic!("{event:?}"),
+        }
+    }
+    eventually("all clients", || hub.len() == count);
+    (hub, server, inbox, senders)
+}
+
+#[test]
+#[ignore = "1000 connections: run it alone, in release"]
+fn ten_that_never_read_hold_up_none_of_a_thousand() {
+    const ROUNDS: usize = 1000;
+    watchdog(300, || {
+        let (hub, server, inbox, _senders) = open(990);
+        let port = server.local_addr().port();
+        let stuck: Vec<_> = (0..10)
+            .map(|_| {
+                let mut peer = Peer::connect(port, Scheme::Ws);
+                peer.request(None);
+                peer
+            })
+            .collect();
+        eventually("all clients", || hub.len() == 1000);
+        let before = rss();
+        let (mut times, mut skipped) = (Vec::new(), 0);
+        let mut next = vec![0_u64; 990];
+        for n in 0..ROUNDS {
+            let mut message = numbered(n as u64);
+            message.resize(1024, 0);
+            let began = Instant::now();
+            let report = hub.broadcast(message);
+            times.push(began.elapsed());
+            skipped += report.skipped.len();
+            assert!(report.sent >= 990, "{report:?}");
+            // Each of the others gets it, once and in order.
+            for _ in 0..990 {
+                let Event::Message { key, message } = inbox.recv_timeout(LATE).unwrap() else {
+                    panic!("a message");
+                };
+                assert_eq!(number_of(&message), next[key]);
+                next[key] += 1;
+            }
+        }
+        assert!(next.iter().all(|count| *count == ROUNDS as u64));
+        assert!(skipped > 0, "the ten are full at last");
+        times.sort();
+        let of = |share: usize| times[(times.len() - 1) * share / 100];
+        println!(
+            "a broadcast of 1 KiB to 1000: median {:?}, p99 {:?}, most {:?}; skipped {skipped}; {} KiB more",
+            of(50),
+            of(99),
+            of(100),
+            rss().saturating_sub(before),
+        );
+        drop(stuck);
+    });
+}
+
+#[test]
+#[ignore = "5000 connections: run it alone, in release"]
+fn a_server_of_five_thousand_shuts_down_in_seconds() {
+    watchdog(300, || {
+        let (hub, server, inbox, senders) = open(5000);
+        let began = Instant::now();
+        server.shutdown().unwrap();
+        let took = began.elapsed();
+        println!("a shutdown of 5000 connections: {took:?}");
+        assert!(took < Duration::from_secs(20));
+        assert!(hub.is_empty());
+        for _ in 0..5000 {
+            match inbox.recv_timeout(LATE).unwrap() {
+                Event::Closed { closed, error, .. } => {
+                    assert_eq!(closed.received.unwrap().code, 1001.into());
+                    assert!(error.is_none());
+                }
+                event => panic!("{event:?}"),
+            }
+        }
+        drop(senders);
+    });
+}
