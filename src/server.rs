@@ -25,8 +25,9 @@ use crate::net::TlsConfig;
 use crate::sync::{AtomicBool, Condvar, Mutex};
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use http::{Request, Response};
 use limits::Places;
-use refusing::Bouncer;
+use refusing::{Bouncer, OnRequest};
 use shared::Shared;
 use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub struct ServerBuilder {
     tls: Option<TlsConfig>,
     subprotocols: Vec<String>,
     origins: OriginPolicy,
+    on_request: OnRequest,
     limits: ServerLimits,
 }
 
@@ -99,6 +101,32 @@ impl ServerBuilder {
         self
     }
 
+    /// Answers HTTP requests that are for something else than a WebSocket: a health check, a page. What
+    /// `answer` returns is sent, and the connection ended; with `None` the request goes on its way. It is asked
+    /// about every request, in the thread of its client; requests with a body do not come that far.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .on_request(|request| match request.uri().path() {
+    ///         "/health" => Some(http::Response::new(b"ok\n".to_vec())),
+    ///         _ => None,
+    ///     })
+    ///     .bind("0.0.0.0:9001")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_request(
+        mut self,
+        answer: impl Fn(&Request<()>) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_request = OnRequest(Some(Arc::new(answer)));
+        self
+    }
+
     /// Sets how many clients there may be at a time.
     #[must_use]
     pub fn limits(mut self, limits: ServerLimits) -> Self {
@@ -125,6 +153,7 @@ impl ServerBuilder {
                 tls: self.tls,
                 subprotocols: self.subprotocols,
                 origins: self.origins,
+                on_request: self.on_request,
                 most_opening: self.limits.opening.unwrap_or(usize::MAX),
                 places: Arc::new(Places::new(self.limits)),
                 bouncer: Bouncer::default(),
@@ -184,6 +213,7 @@ impl Server {
             tls: None,
             subprotocols: Vec::new(),
             origins: OriginPolicy::default(),
+            on_request: OnRequest::default(),
             limits: ServerLimits::default(),
         }
     }

@@ -207,3 +207,43 @@ fn a_handler_is_told_why_there_is_no_request() {
         serving.within(LATE, "serving").unwrap();
     });
 }
+
+#[test]
+fn requests_for_something_else_are_answered_beside_websockets() {
+    watchdog(60, || {
+        for &scheme in Scheme::all() {
+            let builder = server_builder(scheme).on_request(|request| {
+                let page = |status, body: &str| {
+                    let response = http::Response::builder().status(status);
+                    Some(response.header("X-From", "hook").body(body.into()).unwrap())
+                };
+                match request.uri().path() {
+                    "/health" => page(200, "ok\n"),
+                    "/old" => page(410, ""),
+                    _ => None,
+                }
+            });
+            let serving = Serving::echo(builder);
+            let ask = |request: &str| {
+                let mut client = Peer::connect(serving.port, scheme);
+                client.bytes(request.as_bytes());
+                String::from_utf8(client.read_to_end()).unwrap()
+            };
+            let health = ask("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert!(health.starts_with("HTTP/1.1 200 OK\r\n") && health.ends_with("\r\n\r\nok\n"));
+            assert!(health.contains("\r\nX-From: hook\r\n"), "{health}");
+            let head = ask("HEAD /health HTTP/1.0\r\n\r\n");
+            assert!(
+                head.contains("\r\nContent-Length: 3\r\n") && head.ends_with("\r\n\r\n"),
+                "{head}"
+            );
+            assert!(ask("GET /old HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 410 "));
+            let body = "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+            assert!(ask(body).starts_with("HTTP/1.1 405 "));
+            assert!(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 426 "));
+            let ws = client_builder(scheme, serving.port).connect().unwrap();
+            ws.send("and this").unwrap();
+            assert_eq!(ws.recv().unwrap().as_text(), Some("and this"));
+        }
+    });
+}

@@ -72,7 +72,7 @@ fn at_most_one<'h>(
 
 /// Neither a request for a WebSocket nor a 101 has a body. Bytes behind the head are frames, and
 /// whoever takes them for a body, or the other way round, can be made to smuggle.
-fn check_no_body(headers: &HeaderMap) -> Result<(), HandshakeError> {
+pub(crate) fn check_no_body(headers: &HeaderMap) -> Result<(), HandshakeError> {
     let lengths = headers.get_all(CONTENT_LENGTH).iter();
     if headers.contains_key(TRANSFER_ENCODING) || lengths.into_iter().any(|value| value != "0") {
         return Err(HandshakeError::Body);

@@ -40,12 +40,21 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// Whatever RFC 6455 section 4.2.1 refuses; answer it with [`HandshakeError::refusal`].
+    #[cfg(any(test, fuzzing, wsync_bench))]
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Received>, HandshakeError> {
+        let received = self.receive_any(bytes)?;
+        if let Some(received) = &received {
+            check_request(&received.request)?;
+        }
+        Ok(received)
+    }
+
+    /// The same for a request of any kind, which [`check_request`] has to look at.
+    pub(crate) fn receive_any(&mut self, bytes: &[u8]) -> Result<Option<Received>, HandshakeError> {
         let Some((head, rest)) = self.head.receive(bytes)? else {
             return Ok(None);
         };
         let request = parse_request(&head.into())?;
-        check_request(&request)?;
         let rest = rest.to_vec();
         Ok(Some(Received { request, rest }))
     }

@@ -93,11 +93,14 @@ where
     let serve = move || {
         let _leave = leave;
         SERVES.with(|serves| serves.set(true));
-        let upgrade = Upgrade::receive(arrival, shared);
-        if let Err(error) = &upgrade {
-            log::debug!("refused an opening handshake: {error}");
+        match Upgrade::receive(arrival, shared) {
+            Ok(None) => {}
+            Ok(Some(upgrade)) => handler(Ok(upgrade)),
+            Err(error) => {
+                log::debug!("refused an opening handshake: {error}");
+                handler(Err(error));
+            }
         }
-        handler(upgrade);
     };
     let thread = Builder::new().name("ws-serve".into());
     thread.spawn(serve).map(drop)

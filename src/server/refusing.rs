@@ -1,11 +1,12 @@
 //! Turning clients away, so that they can read why.
 
+use super::shared::Shared;
 use crate::error::{Error, Timeout};
 use crate::handshake::{self, HandshakeError, Received, ServerHandshake};
 use crate::net::Transport;
 use crate::net::link::Link;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::net::Shutdown;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,21 +22,33 @@ const LEAVING: usize = 256;
 /// How often they are looked at.
 const TICK: Duration = Duration::from_millis(10);
 
+/// A request for a WebSocket; `None` if it was another, and was answered.
 pub(super) fn receive_request(
     link: &mut Link,
-    head_limit: usize,
+    server: &Shared,
     deadline: Option<Instant>,
-) -> Result<Received, Error> {
-    let mut handshake = ServerHandshake::new(head_limit);
+) -> Result<Option<Received>, Error> {
+    let mut handshake = ServerHandshake::new(server.config.limits.head);
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
         if link.read(&mut bytes, deadline)? == 0 {
             return Err(HandshakeError::Eof.into());
         }
-        if let Some(received) = handshake.receive(&bytes)? {
-            return Ok(received);
+        let Some(received) = handshake.receive_any(&bytes)? else {
+            continue;
+        };
+        if let Some(response) = server.on_request.answer(&received.request) {
+            let (head, body) = response.into_parts();
+            let mut answer = handshake::refusal(head.status, &head.headers, &body);
+            if received.request.method() == Method::HEAD {
+                answer.truncate(answer.len() - body.len());
+            }
+            refuse(link, &answer);
+            return Ok(None);
         }
+        handshake::check_request(&received.request)?;
+        return Ok(Some(received));
     }
 }
 
@@ -61,6 +74,28 @@ pub(super) fn refuse(link: &mut Link, refusal: &[u8]) {
     let mut scrap = Vec::new();
     while matches!(link.read(&mut scrap, Some(deadline)), Ok(1..)) && Instant::now() < deadline {
         scrap.clear();
+    }
+}
+
+type Answer = dyn Fn(&Request<()>) -> Option<Response<Vec<u8>>> + Send + Sync;
+
+/// Answers requests that are for something else, if anything does.
+#[derive(Clone, Default)]
+pub(super) struct OnRequest(pub(super) Option<Arc<Answer>>);
+
+impl OnRequest {
+    fn answer(&self, request: &Request<()>) -> Option<Response<Vec<u8>>> {
+        let answer = self.0.as_ref()?;
+        handshake::check_no_body(request.headers()).ok()?;
+        let response = answer(request)?;
+        // It would not end the request.
+        (!response.status().is_informational()).then_some(response)
+    }
+}
+
+impl std::fmt::Debug for OnRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OnRequest").finish_non_exhaustive()
     }
 }
 

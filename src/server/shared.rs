@@ -7,7 +7,7 @@ mod model;
 use super::SHORTAGE;
 use super::limits::Places;
 use super::origin::OriginPolicy;
-use super::refusing::{Bouncer, Tell};
+use super::refusing::{Bouncer, OnRequest, Tell};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
@@ -33,6 +33,7 @@ pub(super) struct Shared {
     pub(super) tls: Option<TlsConfig>,
     pub(super) subprotocols: Vec<String>,
     pub(super) origins: OriginPolicy,
+    pub(super) on_request: OnRequest,
     pub(super) places: Arc<Places>,
     /// Opening handshakes that may be under way.
     pub(super) most_opening: usize,

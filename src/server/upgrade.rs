@@ -81,9 +81,10 @@ struct Answer {
 }
 
 impl Upgrade {
-    /// TLS and the request, under one deadline; a client that asks wrongly is told so.
+    /// TLS and the request, under one deadline; a client that asks wrongly is told so. `None` for a request
+    /// that was for something else, and was answered.
     #[inline(never)] // Its frame is not to stay, nor to lie below the others of the handshake.
-    pub(super) fn receive(arrival: Arrival, server: Arc<Shared>) -> Result<Self, Error> {
+    pub(super) fn receive(arrival: Arrival, server: Arc<Shared>) -> Result<Option<Self>, Error> {
         arrival.transport.prepare()?;
         let deadline = deadline(arrival.at, server.config.timeouts.open);
         let mut link = Link::new(arrival.transport);
@@ -94,7 +95,8 @@ impl Upgrade {
             false => received,
         };
         match received {
-            Ok(received) => Ok(Upgrade {
+            Ok(None) => Ok(None),
+            Ok(Some(received)) => Ok(Some(Upgrade {
                 pending: Some(Box::new(Pending {
                     link,
                     rest: received.rest,
@@ -106,7 +108,7 @@ impl Upgrade {
                 on_pong: OnPong::default(),
                 compression: None,
                 server,
-            }),
+            })),
             Err(error) => {
                 if let Some(refusal) = refusal_for(&error).filter(|_| link.can_speak()) {
                     refuse(&mut link, &refusal);
@@ -446,13 +448,18 @@ impl Drop for Upgrade {
     }
 }
 
-fn receive(link: &mut Link, server: &Shared, deadline: Option<Instant>) -> Result<Received, Error> {
+fn receive(
+    link: &mut Link,
+    server: &Shared,
+    deadline: Option<Instant>,
+) -> Result<Option<Received>, Error> {
     if let Some(tls) = &server.tls {
         link.start_tls_server(tls, deadline)?;
     }
-    let received = receive_request(link, server.config.limits.head, deadline)?;
-    if !server.origins.allows(&received.request) {
-        return Err(HandshakeError::Origin.into());
+    let received = receive_request(link, server, deadline)?;
+    let refused = |received: &Received| !server.origins.allows(&received.request);
+    match received.as_ref().is_some_and(refused) {
+        true => Err(HandshakeError::Origin.into()),
+        false => Ok(received),
     }
-    Ok(received)
 }
