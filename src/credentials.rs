@@ -33,6 +33,21 @@ impl Credentials {
         Credentials::new(percent_decode(user)?, percent_decode(password)?)
     }
 
+    /// The value of an Authorization header of this scheme.
+    pub(crate) fn from_basic(value: &[u8]) -> Option<Self> {
+        let (scheme, encoded) = value.split_at_checked(6)?;
+        if !scheme.eq_ignore_ascii_case(b"Basic ") {
+            return None;
+        }
+        let decoded = BASE64.decode(encoded.trim_ascii()).ok()?;
+        let colon = decoded.iter().position(|byte| *byte == b':')?;
+        let (user, password) = decoded.split_at(colon);
+        Some(Credentials {
+            user: user.to_vec(),
+            password: password[1..].to_vec(),
+        })
+    }
+
     pub(crate) fn user(&self) -> &[u8] {
         &self.user
     }
@@ -76,4 +91,43 @@ fn parse_hex(digits: &str) -> Option<u8> {
     // `from_str_radix` would take a sign.
     let hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
     u8::from_str_radix(digits, 16).ok().filter(|_| hex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_what_is_received() {
+        for info in [
+            "user:password",
+            "user:",
+            ":token",
+            "a:b%3ac",
+            "%c3%bc:%c3%a4",
+        ] {
+            let credentials = Credentials::parse(info).unwrap();
+            let received = Credentials::from_basic(credentials.basic().as_bytes());
+            assert_eq!(received, Some(credentials), "{info}");
+        }
+        let lower = Credentials::from_basic(b"basic  dXNlcjpwYXNz").unwrap();
+        assert_eq!(
+            (lower.user(), lower.password()),
+            (&b"user"[..], &b"pass"[..])
+        );
+    }
+
+    #[test]
+    fn what_is_no_basic_credentials_is_none() {
+        for value in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Bearer dXNlcjpwYXNz",
+            "Basic dXNlcg==",
+        ] {
+            assert_eq!(Credentials::from_basic(value.as_bytes()), None, "{value}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod accepting;
+mod auth;
 mod hub;
 mod limits;
 mod origin;

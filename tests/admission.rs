@@ -247,3 +247,40 @@ fn requests_for_something_else_are_answered_beside_websockets() {
         }
     });
 }
+
+#[test]
+fn only_the_right_credentials_let_a_client_in_where_they_are_asked_for() {
+    watchdog(60, || {
+        let server = server_builder(Scheme::Ws).bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().port();
+        spawn(move || {
+            server.serve_upgrades(|upgrade| {
+                let upgrade = upgrade.unwrap();
+                match upgrade.has_basic_auth("admin", "secret") {
+                    true => drop(upgrade.accept().unwrap().recv()),
+                    false => upgrade.demand_basic_auth("a \"room\"").unwrap(),
+                }
+            })
+        });
+        let builder = || client_builder(Scheme::Ws, port);
+        builder().basic_auth("admin", "secret").connect().unwrap();
+        let address = format!("ws://admin:secret@127.0.0.1:{port}/");
+        wsync::connect(&address).unwrap();
+        for wrong in [
+            builder(),
+            builder().basic_auth("admin", "secre"),
+            builder().basic_auth("admin", "secret2"),
+            builder().basic_auth("Admin", "secret"),
+            builder().bearer_auth("secret"),
+        ] {
+            let error = wrong.connect().unwrap_err();
+            let response = error.response().unwrap();
+            assert_eq!(response.status(), 401);
+            let challenge = &response.headers()["www-authenticate"];
+            assert_eq!(
+                challenge,
+                "Basic realm=\"a \\\"room\\\"\", charset=\"UTF-8\""
+            );
+        }
+    });
+}

@@ -1,0 +1,55 @@
+//! Basic credentials of clients (RFC 7617).
+
+use super::upgrade::Upgrade;
+use crate::credentials::Credentials;
+use crate::error::{Error, Misuse};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use subtle::ConstantTimeEq;
+
+impl Upgrade {
+    /// Whether the client has sent this user name and this password. The time it takes to compare them does
+    /// not depend on how much of them is right.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::Upgrade;
+    ///
+    /// fn admit(upgrade: Upgrade) -> Result<(), wsync::Error> {
+    ///     if !upgrade.has_basic_auth("admin", "secret") {
+    ///         return upgrade.demand_basic_auth("machine room");
+    ///     }
+    ///     upgrade.accept()?.send("welcome")?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn has_basic_auth(&self, user: &str, password: &str) -> bool {
+        let given = self.request().headers().get(AUTHORIZATION);
+        let given = given.and_then(|value| Credentials::from_basic(value.as_bytes()));
+        given.is_some_and(|given| {
+            let user = given.user().ct_eq(user.as_bytes());
+            let password = given.password().ct_eq(password.as_bytes());
+            (user & password).into()
+        })
+    }
+
+    /// Answers with 401, and asks for credentials for this realm (RFC 7617 section 2).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::Header`] for a realm that no header can have.
+    ///
+    /// # Blocking
+    ///
+    /// As [`reject`](Self::reject).
+    pub fn demand_basic_auth(self, realm: &str) -> Result<(), Error> {
+        let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
+        let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+        let challenge = HeaderValue::try_from(challenge).map_err(|_| Misuse::Header)?;
+        let mut response = Response::new(b"credentials, please\n");
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        self.respond(response)
+    }
+}
