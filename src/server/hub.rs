@@ -147,8 +147,7 @@ impl Hub {
     ///
     /// Until the end of the connection.
     pub fn run(&self, upgrade: Upgrade) -> Result<ConnectionId, Error> {
-        let id = self.take_in(upgrade, None)?;
-        Ok(id)
+        self.take_in(upgrade, None)
     }
 
     /// The same, with an answer of one's own.
