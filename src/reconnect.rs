@@ -209,7 +209,7 @@ mod tests {
     fn delays_grow_up_to_the_most() {
         let policy = ReconnectPolicy::default();
         let expected = [
-            5.0, 3.1, 5.016, 8.116, 13.131, 21.247, 34.377, 55.622, 89.997, 90.0,
+            5.0, 3.1, 5.016, 8.116, 13.131, 21.247, 34.377, 55.622, 89.994, 90.0,
         ];
         for (n, expected) in expected.into_iter().enumerate() {
             assert!((seconds(&policy, n) - expected).abs() < 0.002, "{n}");

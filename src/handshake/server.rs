@@ -40,7 +40,7 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// Whatever RFC 6455 section 4.2.1 refuses; answer it with [`HandshakeError::refusal`].
-    #[cfg(any(test, fuzzing, wsync_bench))]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Received>, HandshakeError> {
         let received = self.receive_any(bytes)?;
         if let Some(received) = &received {
