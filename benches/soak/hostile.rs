@@ -68,7 +68,9 @@ pub(crate) fn run(options: &mut Options) -> Result<Report, Failure> {
     };
     // Threads that live once per process come with the first attacks.
     attack.run(&mut load, interval, WARM_UP);
-    let start = at_rest(testee.id(), rest)?;
+    let mut start = at_rest(testee.id(), rest)?;
+    // `ws-monitor` lives once it has been of use, which may come late.
+    start.threads += 1;
     let watch = Watch::start(testee.id(), Duration::from_millis(100));
     let (under_attack, counts) = attack.run(&mut load, interval, time);
     let peak = watch.peak(start);
