@@ -37,7 +37,9 @@ fn rss() -> usize {
 /// A server in the hands of a hub, and clients whose events come out of one channel.
 fn open(count: usize) -> (Hub, Server, Receiver<Event<usize>>, Vec<Sender>) {
     raise_limit();
-    let config = patient(Config::server());
+    let mut config = patient(Config::server());
+    // Else the kernel takes megabytes for a peer that does not read.
+    config.socket.send_buffer = Some(256 << 10);
     let server = server_builder(Scheme::Ws)
         .config(config)
         .bind("127.0.0.1:0")
