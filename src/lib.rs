@@ -205,8 +205,8 @@
 //!
 //! # What is not there yet
 //!
-//! rustls, names in other scripts than ASCII (IDNA), cookies, several listeners and routes of a server, and
-//! connections taken over from other HTTP servers.
+//! rustls, names in other scripts than ASCII (IDNA), cookies, and several listeners, routes and counters of a
+//! server.
 
 mod client;
 mod close;

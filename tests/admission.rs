@@ -220,6 +220,7 @@ fn requests_for_something_else_are_answered_beside_websockets() {
                 match request.uri().path() {
                     "/health" => page(200, "ok\n"),
                     "/old" => page(410, ""),
+                    "/nothing" => page(204, "which no 204 has"),
                     _ => None,
                 }
             });
@@ -237,6 +238,11 @@ fn requests_for_something_else_are_answered_beside_websockets() {
                 head.contains("\r\nContent-Length: 3\r\n") && head.ends_with("\r\n\r\n"),
                 "{head}"
             );
+            for method in ["GET", "HEAD"] {
+                let nothing = ask(&format!("{method} /nothing HTTP/1.1\r\nHost: x\r\n\r\n"));
+                assert!(nothing.starts_with("HTTP/1.1 204 ") && nothing.ends_with("\r\n\r\n"));
+                assert!(nothing.contains("\r\nConnection: close\r\n"), "{nothing}");
+            }
             assert!(ask("GET /old HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 410 "));
             let body = "POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
             assert!(ask(body).starts_with("HTTP/1.1 405 "));

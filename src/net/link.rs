@@ -120,13 +120,10 @@ impl Link {
     }
 
     /// A link within this one, if it has TLS: TLS can then be started again.
-    pub(crate) fn within(self) -> Self {
-        match self.tls {
+    pub(crate) fn within(mut self) -> Self {
+        match self.tls.take() {
             None => self,
-            Some(_) => match TlsStream::new(self.into_parts()) {
-                Some(stream) => Link::new(Arc::new(stream)),
-                None => unreachable!("it has TLS"),
-            },
+            Some(session) => Link::new(Arc::new(TlsStream::new(session, self.into_parts()))),
         }
     }
 

@@ -42,7 +42,8 @@ pub(super) fn receive_request(
             let (head, body) = response.into_parts();
             let mut answer = handshake::refusal(head.status, &head.headers, &body);
             if received.request.method() == Method::HEAD {
-                answer.truncate(answer.len() - body.len());
+                let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+                answer.truncate(end.map_or(answer.len(), |at| at + 4));
             }
             refuse(link, &answer);
             return Ok(None);

@@ -34,21 +34,20 @@ struct State {
 }
 
 impl TlsStream {
-    /// `None` when there is no TLS.
-    pub(crate) fn new(parts: LinkParts) -> Option<Self> {
-        let state = Mutex::new(State {
-            session: parts.tls?,
-            plaintext: parts.pending,
-            read: 0,
-            output: Vec::new(),
-            written: 0,
-            held: 0,
-            ended: parts.ended,
-        });
-        Some(TlsStream {
+    /// What is left of a link whose TLS this was.
+    pub(crate) fn new(session: Box<dyn TlsSession>, parts: LinkParts) -> Self {
+        TlsStream {
             inner: parts.transport,
-            state,
-        })
+            state: Mutex::new(State {
+                session,
+                plaintext: parts.pending,
+                read: 0,
+                output: Vec::new(),
+                written: 0,
+                held: 0,
+                ended: parts.ended,
+            }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
