@@ -180,6 +180,7 @@
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
+//! | `systemd` | no | `Listener::from_systemd`, on Unix: sockets that systemd has opened | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
 //! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
@@ -191,7 +192,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | error | the socket that [`Server::incoming`] listens on broke |
+//! | error | a socket that a server listens on broke |
 //! | warn | no thread could be started; accepting a connection failed |
 //! | info | nothing |
 //! | debug | host and port of each connection opened; addresses that refused; opening handshakes refused, and why; Close frames received, with their code; why a connection is failed; how each ended |
@@ -261,8 +262,8 @@ pub use reconnect::{
 };
 pub use sender::Sender;
 pub use server::{
-    Accept, BroadcastReport, ConnectionId, Hub, Incoming, OriginPolicy, Server, ServerBuilder,
-    ServerLimits, Slow, Upgrade,
+    Accept, BroadcastReport, ConnectionId, Hub, Incoming, ListenAddr, Listener, ListenerBuilder,
+    OriginPolicy, Server, ServerBuilder, ServerLimits, Slow, Upgrade,
 };
 pub use websocket::{Negotiated, WebSocket};
 

@@ -3,8 +3,10 @@
 mod accept;
 mod accepting;
 mod auth;
+mod builder;
 mod hub;
 mod limits;
+mod listener;
 mod origin;
 mod refusing;
 mod respond;
@@ -12,25 +14,21 @@ mod shared;
 mod upgrade;
 
 pub use accept::Accept;
+pub use builder::ServerBuilder;
 pub use hub::{BroadcastReport, ConnectionId, Hub, Slow};
 pub use limits::ServerLimits;
+pub use listener::{ListenAddr, Listener, ListenerBuilder};
 pub use origin::OriginPolicy;
 pub use upgrade::Upgrade;
 
 use crate::close::CloseFrame;
-use crate::compression::Compression;
-use crate::config::{Config, deadline};
+use crate::config::deadline;
 use crate::connection::is_in_callback;
 use crate::error::Error;
-use crate::net::TlsConfig;
-use crate::sync::{AtomicBool, Condvar, Mutex};
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
-use http::{Request, Response};
-use limits::Places;
-use refusing::{Bouncer, OnRequest};
 use shared::Shared;
-use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,128 +41,6 @@ const READY: usize = 128;
 
 /// Beyond the close timeout, how long handlers may take when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// A server's choices.
-///
-/// # Examples
-///
-/// ```no_run
-/// use wsync::{Server, TlsConfig};
-///
-/// let tls = TlsConfig::server(&std::fs::read("cert.pem")?, &std::fs::read("key.pem")?)?;
-/// let server = Server::builder().tls(tls).subprotocol("chat.v2").bind("0.0.0.0:9443")?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct ServerBuilder {
-    config: Config,
-    tls: Option<TlsConfig>,
-    subprotocols: Vec<String>,
-    origins: OriginPolicy,
-    on_request: OnRequest,
-    limits: ServerLimits,
-}
-
-impl ServerBuilder {
-    /// Sets limits, timeouts and the bounds of the queues. Defaults to [`Config::server`].
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Agrees to compression (RFC 7692) with clients that offer it: sets [`Config::compression`].
-    #[must_use]
-    pub fn compression(mut self, compression: Compression) -> Self {
-        self.config.compression = Some(compression);
-        self
-    }
-
-    /// Serves `wss` with this certificate and key.
-    #[must_use]
-    pub fn tls(mut self, tls: TlsConfig) -> Self {
-        self.tls = Some(tls);
-        self
-    }
-
-    /// Supports a subprotocol, after those named before (RFC 6455 section 1.9). The first of them that
-    /// a client offers is agreed on.
-    #[must_use]
-    pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
-        self.subprotocols.push(subprotocol.into());
-        self
-    }
-
-    /// Sets from which sites browsers may connect. Defaults to [`OriginPolicy::SameHost`].
-    #[must_use]
-    pub fn origins(mut self, origins: OriginPolicy) -> Self {
-        self.origins = origins;
-        self
-    }
-
-    /// Answers HTTP requests that are for something else than a WebSocket: a health check, a page. What
-    /// `answer` returns is sent, and the connection ended; with `None` the request goes on its way. It is asked
-    /// about every request, in the thread of its client; requests with a body do not come that far.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use wsync::Server;
-    ///
-    /// let server = Server::builder()
-    ///     .on_request(|request| match request.uri().path() {
-    ///         "/health" => Some(http::Response::new(b"ok\n".to_vec())),
-    ///         _ => None,
-    ///     })
-    ///     .bind("0.0.0.0:9001")?;
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    #[must_use]
-    pub fn on_request(
-        mut self,
-        answer: impl Fn(&Request<()>) -> Option<Response<Vec<u8>>> + Send + Sync + 'static,
-    ) -> Self {
-        self.on_request = OnRequest(Some(Arc::new(answer)));
-        self
-    }
-
-    /// Sets how many clients there may be at a time.
-    #[must_use]
-    pub fn limits(mut self, limits: ServerLimits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Listens. Port 0 lets the system choose: [`Server::local_addr`] tells which.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Misuse`] for a configuration that cannot work, [`Error::Io`] when the address can't
-    /// be had.
-    pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, Error> {
-        self.config.check()?;
-        self.origins.check()?;
-        self.limits.check()?;
-        let listener = TcpListener::bind(addr)?;
-        Ok(Server {
-            shared: Arc::new(Shared {
-                addr: listener.local_addr()?,
-                listener,
-                config: Arc::new(self.config),
-                tls: self.tls,
-                subprotocols: self.subprotocols,
-                origins: self.origins,
-                on_request: self.on_request,
-                most_opening: self.limits.opening.unwrap_or(usize::MAX),
-                places: Arc::new(Places::new(self.limits)),
-                bouncer: Bouncer::default(),
-                stopping: AtomicBool::new(false),
-                state: Mutex::default(),
-                left: Condvar::new(),
-            }),
-        })
-    }
-}
 
 /// A server that listens. Clones are handles of the same server.
 ///
@@ -209,19 +85,21 @@ impl Server {
 
     /// A server with choices.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder {
-            config: Config::server(),
-            tls: None,
-            subprotocols: Vec::new(),
-            origins: OriginPolicy::default(),
-            on_request: OnRequest::default(),
-            limits: ServerLimits::default(),
-        }
+        ServerBuilder::new()
     }
 
-    /// The address that is listened on.
+    /// The address that is listened on; of several, the first of TCP. Without TCP it is `0.0.0.0:0`.
     pub fn local_addr(&self) -> SocketAddr {
-        self.shared.addr
+        let tcp = self.shared.addrs.iter().find_map(|addr| match addr {
+            ListenAddr::Tcp(addr) => Some(*addr),
+            ListenAddr::Unix(_) => None,
+        });
+        tcp.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// All addresses that are listened on, in the order in which they were given.
+    pub fn local_addrs(&self) -> &[ListenAddr] {
+        &self.shared.addrs
     }
 
     /// Serves every client with `handler`, on a thread of its own, until [`shutdown`](Self::shutdown).
@@ -233,7 +111,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the socket that listens breaks. Refused handshakes are logged.
+    /// [`Error::Io`] when the socket that listens breaks. Of several, the others go on: that of the first to
+    /// break is logged, and returned at the end. Refused handshakes are logged.
     ///
     /// # Blocking
     ///
@@ -306,14 +185,12 @@ impl Server {
         let (sender, ready) = bounded(READY);
         let server = self.clone();
         let accept = move || {
-            let result = server.serve_upgrades(move |upgrade| {
+            // A listener that broke was logged.
+            let _ = server.serve_upgrades(move |upgrade| {
                 if let Ok(upgrade) = upgrade {
                     hand_over(upgrade, &sender);
                 }
             });
-            if let Err(error) = result {
-                log::error!("the server stops: {error}");
-            }
         };
         let thread = thread::Builder::new().name("ws-accept".into());
         thread.stack_size(crate::connection::STACK).spawn(accept)?;

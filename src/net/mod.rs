@@ -11,6 +11,7 @@ pub(crate) mod tcp;
 mod tests;
 pub(crate) mod tls;
 mod transport;
+pub(crate) mod waker;
 
 pub(crate) use tls::TlsSession;
 pub use tls::{TlsConfig, TlsVersion};

@@ -1,40 +1,67 @@
 //! Accepting connections, whatever comes.
 
-use super::SHORTAGE;
+use super::listener::Client;
 use super::refusing::Tell;
-use super::shared::{Leave, SERVES, Shared};
+use super::shared::{Accepting, Leave, Listening, SERVES, Shared};
 use super::upgrade::{Arrival, Upgrade};
 use crate::error::Error;
 use crate::handshake::HandshakeError;
-use crate::net::{Transport, tcp};
+use crate::net::TlsConfig;
 use crate::sync::Builder;
 use http::StatusCode;
-use std::net::SocketAddr;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
-use std::{io, thread};
 
-/// Until the server stops, each client on a thread of its own.
+/// Until the server stops, or no listener is left, each client on a thread of its own.
 pub(super) fn accept_all<H>(shared: &Arc<Shared>, handler: &Arc<H>) -> Result<(), Error>
 where
     H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
 {
-    loop {
-        let accepted = shared.listener.accept();
-        let Some(leave) = admit(shared) else {
-            return Ok(());
-        };
-        match accepted {
-            Ok((stream, address)) => {
-                tcp::configure(&stream, &shared.config.socket);
-                welcome(shared, Arc::new(stream), address, leave, handler);
+    let Some(accepting) = Accepting::begin(shared) else {
+        return Ok(());
+    };
+    let mut result = Ok(());
+    let mut listeners: Vec<&Listening> = accepting.listeners().iter().collect();
+    while !listeners.is_empty() {
+        let sockets: Vec<_> = listeners.iter().map(|listener| &*listener.socket).collect();
+        let ready = match shared.waker.wait(&sockets) {
+            Ok(Some(ready)) => ready,
+            Ok(None) => break,
+            Err(error) => {
+                log::warn!("waiting for clients failed: {error}");
+                shared.pause();
+                continue;
             }
-            Err(e) => {
-                drop(leave);
-                survive(e)?;
+        };
+        // From behind, so that those before keep their places.
+        for at in ready.into_iter().rev() {
+            if let Err(error) = accept(shared, listeners[at], handler) {
+                log::error!("a listener broke: {error}");
+                listeners.remove(at);
+                result = result.and(Err(error));
             }
         }
     }
+    result
+}
+
+fn accept<H>(shared: &Arc<Shared>, listener: &Listening, handler: &Arc<H>) -> Result<(), Error>
+where
+    H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
+{
+    let accepted = listener.socket.accept(&shared.config.socket);
+    let Some(leave) = admit(shared) else {
+        return Ok(());
+    };
+    match accepted {
+        Ok(client) => welcome(shared, client, listener.tls.clone(), leave, handler),
+        Err(e) => {
+            drop(leave);
+            survive(shared, e)?;
+        }
+    }
+    Ok(())
 }
 
 /// Counts the thread of a client that has come, unless the server stops. In this order: who stops it
@@ -46,27 +73,29 @@ pub(super) fn admit(shared: &Arc<Shared>) -> Option<Leave> {
 
 pub(super) fn welcome<H>(
     shared: &Arc<Shared>,
-    transport: Arc<dyn Transport>,
-    address: SocketAddr,
+    (transport, address): Client,
+    tls: Option<Arc<TlsConfig>>,
     leave: Leave,
     handler: &Arc<H>,
 ) where
     H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
 {
-    let Some(place) = shared.places.take(address.ip()) else {
+    let plain = tls.is_none();
+    let Some(place) = shared.places.take(address) else {
         log::debug!("no place for a client");
-        return shared.turn_away(transport, tell(handler));
+        return shared.bouncer.turn_away(transport, plain, tell(handler));
     };
     let arrival = Arrival {
         at: Instant::now(),
         opening: shared.enlist_opening(&transport),
         transport: Arc::clone(&transport),
+        tls,
         place,
     };
     if let Err(e) = spawn(shared, arrival, leave, handler) {
         log::warn!("no thread for a connection: {e}");
-        shared.turn_away(transport, tell(handler));
-        thread::sleep(SHORTAGE);
+        shared.bouncer.turn_away(transport, plain, tell(handler));
+        shared.pause();
     }
 }
 
@@ -89,6 +118,7 @@ fn spawn<H>(
 where
     H: Fn(Result<Upgrade, Error>) + Send + Sync + 'static,
 {
+    let stack_size = shared.stack_size;
     let (shared, handler) = (Arc::clone(shared), Arc::clone(handler));
     let serve = move || {
         let _leave = leave;
@@ -102,21 +132,25 @@ where
             }
         }
     };
-    let thread = Builder::new().name("ws-serve".into());
+    let mut thread = Builder::new().name("ws-serve".into());
+    if let Some(bytes) = stack_size {
+        thread = thread.stack_size(bytes);
+    }
     thread.spawn(serve).map(drop)
 }
 
-/// Only a broken listener stops a server. A client that is gone again does not, and for a shortage
-/// it waits a little rather than spin.
-fn survive(error: io::Error) -> Result<(), Error> {
+/// Only a broken listener ends accepting. A client that is gone again, or that another thread was faster to
+/// accept, does not, and for a shortage it waits a little rather than spin.
+fn survive(shared: &Shared, error: io::Error) -> Result<(), Error> {
     match error.kind() {
         io::ErrorKind::ConnectionAborted
         | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::Interrupted => {}
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::WouldBlock => {}
         io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected => return Err(error.into()),
         _ => {
             log::warn!("accepting failed: {error}");
-            thread::sleep(SHORTAGE);
+            shared.pause();
         }
     }
     Ok(())

@@ -25,8 +25,8 @@ pub struct ServerLimits {
     /// Connections, from the moment in which TCP's is accepted until the last of it is gone. Who comes
     /// beyond that is answered with 503, or over TLS not at all. Defaults to 16 384: each has a thread.
     pub connections: Option<usize>,
-    /// The same for one IP address; of IPv6, for one network of 64 bits. Defaults to `None`: all users of a
-    /// proxy have the same.
+    /// The same for one IP address; of IPv6, for one network of 64 bits. Clients of Unix sockets have none.
+    /// Defaults to `None`: all users of a proxy have the same.
     pub per_address: Option<usize>,
     /// Opening handshakes that are under way. When another client comes the oldest is ended with 503, once
     /// it is 100 ms old, so that who opens many and says nothing keeps nobody out. Defaults to 1024.
@@ -85,8 +85,8 @@ impl Places {
         }
     }
 
-    /// A place for a client at this address, if there is one.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    /// A place for a client, if there is one; without an address it is not counted by that.
+    pub(super) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
         let mut taken = self.lock();
         if self
             .limits
@@ -95,7 +95,7 @@ impl Places {
         {
             return None;
         }
-        let address = self.limits.per_address.map(|most| (network(address), most));
+        let address = address.map(network).zip(self.limits.per_address);
         if let Some((address, most)) = address {
             let count = taken.by_address.entry(address).or_default();
             if *count >= most {
@@ -156,7 +156,7 @@ mod tests {
             connections: Some(2),
             ..ServerLimits::default()
         });
-        let address = IpAddr::from([10, 0, 0, 1]);
+        let address = Some(IpAddr::from([10, 0, 0, 1]));
         let first = places.take(address).unwrap();
         let _second = places.take(address).unwrap();
         assert!(places.take(address).is_none());
@@ -179,7 +179,7 @@ mod tests {
             ("2001:db8:0:1::1", true),
         ]
         .map(|(address, free)| {
-            let place = places.take(address.parse().unwrap());
+            let place = places.take(Some(address.parse().unwrap()));
             assert_eq!(place.is_some(), free, "{address}");
             place
         })

@@ -6,46 +6,62 @@ mod model;
 
 use super::SHORTAGE;
 use super::limits::Places;
+use super::listener::{ListenAddr, Socket};
 use super::origin::OriginPolicy;
-use super::refusing::{Bouncer, OnRequest, Tell};
+use super::refusing::{Bouncer, OnRequest};
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
+use crate::net::waker::Waker;
 use crate::net::{TlsConfig, Transport};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread_local};
 use crate::websocket::WebSocket;
-use socket2::SockRef;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::Shutdown;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// What an opening handshake has at least, however many others come.
 const SETTLING: Duration = Duration::from_millis(100);
 
+/// How long those who accept may take to leave.
+const LEAVING: Duration = Duration::from_secs(1);
+
 /// What the handles of a server and its connections' threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) listener: TcpListener,
-    pub(super) addr: SocketAddr,
+    pub(super) addrs: Vec<ListenAddr>,
+    /// Ends the waits of those who accept.
+    pub(super) waker: Waker,
     pub(super) config: Arc<Config>,
-    pub(super) tls: Option<TlsConfig>,
     pub(super) subprotocols: Vec<String>,
     pub(super) origins: OriginPolicy,
     pub(super) on_request: OnRequest,
     pub(super) places: Arc<Places>,
     /// Opening handshakes that may be under way.
     pub(super) most_opening: usize,
+    pub(super) stack_size: Option<usize>,
     pub(super) bouncer: Bouncer,
     pub(super) stopping: AtomicBool,
     pub(super) state: Mutex<State>,
-    /// Wakes `shutdown` when a connection's thread has left.
+    /// Wakes `shutdown` when a connection's thread has left, or one that accepts.
     pub(super) left: Condvar,
+}
+
+/// A socket that clients come from.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) socket: Arc<Socket>,
+    pub(super) tls: Option<Arc<TlsConfig>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// Until the server stops.
+    listeners: Option<Arc<Vec<Listening>>>,
+    /// Threads that accept.
+    accepting: usize,
     connections: Vec<Weak<Connection>>,
     /// Sockets whose opening handshake is under way.
     opening: BTreeMap<u64, (Instant, Weak<dyn Transport>)>,
@@ -57,6 +73,15 @@ pub(super) struct State {
     threads: usize,
     /// Those of them that wait in `shutdown`, and that nobody else must wait for.
     pub(super) stopping: usize,
+}
+
+impl State {
+    pub(super) fn new(listeners: Vec<Listening>) -> Self {
+        State {
+            listeners: Some(Arc::new(listeners)),
+            ..State::default()
+        }
+    }
 }
 
 thread_local! {
@@ -130,27 +155,38 @@ impl Shared {
         (connections, opening)
     }
 
-    pub(super) fn turn_away(&self, client: Arc<dyn Transport>, tell: Tell) {
-        self.bouncer.turn_away(client, self.tls.is_none(), tell);
+    /// After the system refused something; a server that stops cuts it short.
+    pub(super) fn pause(&self) {
+        self.waker.was_woken(SHORTAGE);
     }
 
+    /// Accepts nobody any more, and gives the sockets back.
     pub(super) fn stop_accepting(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // This wakes `accept` on Linux; elsewhere a connection to ourselves does.
-        let woken = SockRef::from(&self.listener).shutdown(Shutdown::Both);
-        if !cfg!(target_os = "linux") || woken.is_err() {
-            let _ = TcpStream::connect_timeout(&reachable(self.addr), SHORTAGE);
-        }
+        self.waker.wake();
+        let listeners = self.lock().listeners.take();
+        drop(listeners);
+        self.left.notify_all();
+        let until = Instant::now() + LEAVING;
+        self.wait_while(Some(until), |state| state.accepting > 0);
     }
 
     pub(super) fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
-        let mut state = self.lock();
-        state.stopping += usize::from(SERVES.with(Cell::get));
+        let own = usize::from(SERVES.with(Cell::get));
+        self.lock().stopping += own;
         self.left.notify_all();
-        let result = loop {
-            if state.threads <= state.stopping {
-                break Ok(());
-            }
+        let done = self.wait_while(deadline, |state| state.threads > state.stopping);
+        self.lock().stopping -= own;
+        match done {
+            true => Ok(()),
+            false => Err(Error::Timeout(Timeout::Close)),
+        }
+    }
+
+    /// Waits as long as it is so. False when the deadline came first.
+    fn wait_while(&self, deadline: Option<Instant>, is_so: impl Fn(&State) -> bool) -> bool {
+        let mut state = self.lock();
+        while is_so(&state) {
             state = match deadline {
                 None => self
                     .left
@@ -159,15 +195,48 @@ impl Shared {
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        break Err(Error::Timeout(Timeout::Close));
+                        return false;
                     }
                     let result = self.left.wait_timeout(state, left);
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        };
-        state.stopping -= usize::from(SERVES.with(Cell::get));
-        result
+        }
+        true
+    }
+}
+
+/// A thread that accepts. The server waits for it when it stops.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    shared: Arc<Shared>,
+    listeners: Arc<Vec<Listening>>,
+}
+
+impl Accepting {
+    /// `None` when the server stops.
+    pub(super) fn begin(shared: &Arc<Shared>) -> Option<Self> {
+        let mut state = shared.lock();
+        let listeners = Arc::clone(state.listeners.as_ref()?);
+        state.accepting += 1;
+        drop(state);
+        Some(Accepting {
+            shared: Arc::clone(shared),
+            listeners,
+        })
+    }
+
+    pub(super) fn listeners(&self) -> &[Listening] {
+        &self.listeners
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        // The sockets are to be closed when `shutdown` hears of it.
+        self.listeners = Arc::default();
+        self.shared.lock().accepting -= 1;
+        self.shared.left.notify_all();
     }
 }
 
@@ -210,15 +279,4 @@ impl Drop for Leave {
         self.0.lock().threads -= 1;
         self.0.left.notify_all();
     }
-}
-
-/// A wildcard address is reached through loopback.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        addr.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    addr
 }

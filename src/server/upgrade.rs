@@ -14,8 +14,8 @@ use crate::handle::{Head, Heads};
 use crate::handshake::{self, HandshakeError, Received};
 use crate::keepalive::Pong;
 use crate::message::Message;
-use crate::net::Transport;
 use crate::net::link::Link;
+use crate::net::{TlsConfig, Transport};
 use crate::protocol::Role;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
@@ -66,6 +66,7 @@ pub(super) struct Pending {
 pub(super) struct Arrival {
     pub(super) at: Instant,
     pub(super) transport: Arc<dyn Transport>,
+    pub(super) tls: Option<Arc<TlsConfig>>,
     pub(super) opening: Opening,
     pub(super) place: Place,
 }
@@ -88,7 +89,7 @@ impl Upgrade {
         arrival.transport.prepare()?;
         let deadline = deadline(arrival.at, server.config.timeouts.open);
         let mut link = Link::new(arrival.transport);
-        let received = receive(&mut link, &server, deadline);
+        let received = receive(&mut link, &server, arrival.tls.as_deref(), deadline);
         let received = match arrival.opening.was_ended() || server.is_stopping() {
             // Whatever came of it: perhaps it was this that ended it.
             true => Err(HandshakeError::Rejected(StatusCode::SERVICE_UNAVAILABLE).into()),
@@ -451,9 +452,10 @@ impl Drop for Upgrade {
 fn receive(
     link: &mut Link,
     server: &Shared,
+    tls: Option<&TlsConfig>,
     deadline: Option<Instant>,
 ) -> Result<Option<Received>, Error> {
-    if let Some(tls) = &server.tls {
+    if let Some(tls) = tls {
         link.start_tls_server(tls, deadline)?;
     }
     let received = receive_request(link, server, deadline)?;

@@ -1,7 +1,7 @@
 //! Models of a server that stops while clients come (`.ci/models`).
 //!
 //! Clients are at the other end of sockets in memory, which the model accepts as `accept_all` does. The
-//! socket that listens is a real one, and only shut down.
+//! socket that listens is a real one, and only closed.
 
 use crate::close::CloseCode;
 use crate::connection::model::wire::{Frame, Peer, Wire};
@@ -71,11 +71,11 @@ fn serve(upgrade: Result<Upgrade, Error>) {
 fn accept(server: &Server, wires: Vec<Arc<Wire>>) -> JoinHandle<()> {
     let shared = Arc::clone(&server.shared);
     thread::spawn(move || {
-        let (handler, address) = (Arc::new(serve), IpAddr::from([127, 0, 0, 1]));
+        let (handler, address) = (Arc::new(serve), Some(IpAddr::from([127, 0, 0, 1])));
         for wire in wires {
             match admit(&shared) {
                 None => wire.shutdown(Shutdown::Both).unwrap(),
-                Some(leave) => welcome(&shared, wire, (address, 1).into(), leave, &handler),
+                Some(leave) => welcome(&shared, (wire, address), None, leave, &handler),
             }
         }
     })
