@@ -263,7 +263,7 @@ pub use reconnect::{
 pub use sender::Sender;
 pub use server::{
     Accept, BroadcastReport, ConnectionId, Hub, Incoming, ListenAddr, Listener, ListenerBuilder,
-    OriginPolicy, Server, ServerBuilder, ServerLimits, Slow, Upgrade,
+    OriginPolicy, Server, ServerBuilder, ServerLimits, ShutdownReport, Slow, Upgrade,
 };
 pub use websocket::{Negotiated, WebSocket};
 

@@ -11,6 +11,7 @@ mod origin;
 mod refusing;
 mod respond;
 mod shared;
+mod stopping;
 mod upgrade;
 
 pub use accept::Accept;
@@ -19,28 +20,23 @@ pub use hub::{BroadcastReport, ConnectionId, Hub, Slow};
 pub use limits::ServerLimits;
 pub use listener::{ListenAddr, Listener, ListenerBuilder};
 pub use origin::OriginPolicy;
+pub use stopping::ShutdownReport;
 pub use upgrade::Upgrade;
 
-use crate::close::CloseFrame;
-use crate::config::deadline;
-use crate::connection::is_in_callback;
 use crate::error::Error;
 use crate::websocket::WebSocket;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 use shared::Shared;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A pause after the system refused a connection for want of something, such as descriptors.
 const SHORTAGE: Duration = Duration::from_millis(50);
 
 /// Connections whose handshake is done and which nobody has taken from [`Incoming`].
 const READY: usize = 128;
-
-/// Beyond the close timeout, how long handlers may take when the server stops.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// A server that listens. Clones are handles of the same server.
 ///
@@ -198,49 +194,6 @@ impl Server {
             server: self.clone(),
             ready,
         })
-    }
-
-    /// Stops: accepts nobody any more, refuses handshakes that are under way with 503, closes all
-    /// connections with 1001, and waits for their threads. Called from a handler, it does not wait
-    /// for that one; called from a callback ([`Upgrade::on_message`]), it does not wait at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Timeout`] when threads are still busy after
-    /// [`Timeouts::close`](crate::Timeouts::close) and a second.
-    ///
-    /// # Blocking
-    ///
-    /// At most that long; without a close timeout until all threads are done.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// let serving = server.clone();
-    /// let serving = std::thread::spawn(move || serving.serve(|ws| drop(ws.recv())));
-    /// server.shutdown()?;
-    /// serving.join().expect("the server does not panic")?;
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn shutdown(&self) -> Result<(), Error> {
-        let shared = &*self.shared;
-        shared.stop_accepting();
-        let timeout = shared.config.timeouts.close;
-        let (connections, opening) = shared.take();
-        for transport in opening {
-            // Wakes the handshake, which then refuses the client.
-            let _ = transport.shutdown(Shutdown::Read);
-        }
-        for connection in connections {
-            connection.close_without_waiting(CloseFrame::going_away());
-        }
-        if is_in_callback() {
-            // Handlers may wait for the end of the very connection that this would hold up.
-            return Ok(());
-        }
-        let timeout = timeout.map(|timeout| timeout.saturating_add(GRACE));
-        shared.wait_for_threads(deadline(Instant::now(), timeout))
     }
 }
 

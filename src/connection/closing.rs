@@ -34,21 +34,37 @@ impl Connection {
 
     /// The same without waiting, for a handle that is dropped or a server that stops.
     pub(crate) fn close_without_waiting(&self, frame: CloseFrame) {
+        self.close_soon(frame, self.config.timeouts.close);
+    }
+
+    /// The same with a timeout of its own, also for one that is closing already.
+    pub(crate) fn close_soon(&self, frame: CloseFrame, timeout: Option<Duration>) {
         if self.end().is_some() {
             return;
         }
         let now = Instant::now();
-        let timeout = self.config.timeouts.close;
-        self.lock_send().close(frame, now, timeout);
+        let deadline = deadline(now, timeout);
+        let mut path = self.lock_send();
+        path.close(frame, now, timeout);
+        if let Some(deadline) = deadline {
+            path.hurry(deadline);
+        }
+        drop(path);
         self.turn.notify_all();
         self.queue.release();
         if self.write_without_waiting() {
             // The reader does not know of it, and may sleep until the peer says something.
             self.write_soon();
         }
-        if let Some(deadline) = deadline(now, timeout) {
+        if let Some(deadline) = deadline {
             timer::shutdown_at(deadline, &self.transport);
         }
+    }
+
+    /// Ends a connection that is closing, as if its time were over.
+    pub(crate) fn cut_off(&self) {
+        self.lock_send().hurry(Instant::now());
+        let _ = self.transport.shutdown(Shutdown::Both);
     }
 
     fn begin_close(&self, frame: CloseFrame) -> Option<Instant> {
@@ -90,6 +106,12 @@ impl SendPath {
     fn close(&mut self, frame: CloseFrame, now: Instant, timeout: Option<Duration>) {
         if self.dead.is_none() {
             self.outbound.close(frame, now, timeout);
+        }
+    }
+
+    fn hurry(&mut self, deadline: Instant) {
+        if self.dead.is_none() {
+            self.outbound.hurry(deadline);
         }
     }
 }

@@ -106,6 +106,11 @@ impl Outbound {
         self.deadline
     }
 
+    /// The closing handshake has to be over by then, if not earlier.
+    pub(crate) fn hurry(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+    }
+
     /// Appends a message in one frame.
     #[inline]
     pub(crate) fn message(&mut self, message: &Message) {

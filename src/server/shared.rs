@@ -9,9 +9,10 @@ use super::limits::Places;
 use super::listener::{ListenAddr, Socket};
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest};
+use super::stopping::Stopped;
+use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::connection::Connection;
-use crate::error::{Error, Timeout};
 use crate::net::waker::Waker;
 use crate::net::{TlsConfig, Transport};
 use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, thread_local};
@@ -62,6 +63,8 @@ pub(super) struct State {
     listeners: Option<Arc<Vec<Listening>>>,
     /// Threads that accept.
     accepting: usize,
+    /// When connections that are accepted while the server stops have to be closed, if not by their timeout.
+    deadline: Option<Instant>,
     connections: Vec<Weak<Connection>>,
     /// Sockets whose opening handshake is under way.
     opening: BTreeMap<u64, (Instant, Weak<dyn Transport>)>,
@@ -98,16 +101,24 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Notes an open connection, to be closed when the server stops.
+    /// Notes an open connection, to be closed when the server stops; at once, if `shutdown` may have come by
+    /// before it was on the list.
     pub(super) fn enlist(&self, ws: &WebSocket) {
         let mut state = self.lock();
-        if state.connections.len() >= state.prune_at {
+        if state.connections.len() >= state.prune_at && !self.is_stopping() {
             state
                 .connections
                 .retain(|connection| connection.strong_count() > 0);
             state.prune_at = (state.connections.len() * 2).max(64);
         }
         state.connections.push(Arc::downgrade(ws.connection()));
+        let deadline = state.deadline;
+        drop(state);
+        if self.is_stopping() {
+            let left = |at: Instant| at.saturating_duration_since(Instant::now());
+            let timeout = deadline.map(left).or(self.config.timeouts.close);
+            (ws.connection()).close_soon(CloseFrame::going_away(), timeout);
+        }
     }
 
     /// Notes a handshake that begins, to be woken when the server stops. If there are too many, the
@@ -140,24 +151,38 @@ impl Shared {
         Opening(Arc::clone(self), number)
     }
 
-    /// All that is open or opening, each once.
-    pub(super) fn take(&self) -> (Vec<Arc<Connection>>, Vec<Arc<dyn Transport>>) {
+    /// All that is open, and once all that is opening.
+    pub(super) fn take(&self) -> Stopped {
         let mut state = self.lock();
-        let connections = state
-            .connections
-            .drain(..)
-            .filter_map(|weak| weak.upgrade())
-            .collect();
-        let opening = std::mem::take(&mut state.opening)
-            .into_values()
-            .filter_map(|(_, weak)| weak.upgrade())
-            .collect();
-        (connections, opening)
+        let connections = state.connections.iter().filter_map(Weak::upgrade);
+        Stopped {
+            connections: connections.filter(|c| c.end().is_none()).collect(),
+            enlisted: state.connections.len(),
+            opening: std::mem::take(&mut state.opening)
+                .into_values()
+                .filter_map(|(_, weak)| weak.upgrade())
+                .collect(),
+        }
+    }
+
+    /// Those that were accepted after so many, by a server that stops; `None` for one that is gone.
+    pub(super) fn connections_from(&self, first: usize) -> Vec<Option<Arc<Connection>>> {
+        let state = self.lock();
+        state.connections[first..]
+            .iter()
+            .map(Weak::upgrade)
+            .collect()
     }
 
     /// After the system refused something; a server that stops cuts it short.
     pub(super) fn pause(&self) {
         self.waker.was_woken(SHORTAGE);
+    }
+
+    /// Until when closing handshakes have to be over.
+    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+        let mut state = self.lock();
+        state.deadline = [state.deadline, deadline].into_iter().flatten().min();
     }
 
     /// Accepts nobody any more, and gives the sockets back.
@@ -171,16 +196,22 @@ impl Shared {
         self.wait_while(Some(until), |state| state.accepting > 0);
     }
 
-    pub(super) fn wait_for_threads(&self, deadline: Option<Instant>) -> Result<(), Error> {
+    /// Until the threads of all clients have left, but for those that wait here. False when the deadline
+    /// came first.
+    pub(super) fn wait_for_threads(&self, deadline: Option<Instant>) -> bool {
         let own = usize::from(SERVES.with(Cell::get));
         self.lock().stopping += own;
         self.left.notify_all();
         let done = self.wait_while(deadline, |state| state.threads > state.stopping);
         self.lock().stopping -= own;
-        match done {
-            true => Ok(()),
-            false => Err(Error::Timeout(Timeout::Close)),
-        }
+        done
+    }
+
+    /// Threads of clients, but for this one and those that wait for the others.
+    pub(super) fn busy(&self) -> usize {
+        let state = self.lock();
+        let stopping = state.stopping + usize::from(SERVES.with(Cell::get));
+        state.threads.saturating_sub(stopping)
     }
 
     /// Waits as long as it is so. False when the deadline came first.

@@ -4,7 +4,6 @@ use super::accept::Accept;
 use super::limits::Place;
 use super::refusing::{receive_request, refusal_for, refuse};
 use super::shared::{Opening, Shared};
-use crate::close::CloseFrame;
 use crate::compression::{Compression, DeflateParams};
 use crate::config::{Config, deadline};
 use crate::connection::{Opened, Reader};
@@ -422,11 +421,6 @@ impl Upgrade {
         };
         let (ws, reader) = WebSocket::new(&mut opened, heads, answer.subprotocol);
         self.server.enlist(&ws);
-        if self.server.is_stopping() {
-            // Perhaps `shutdown` came by before it was on the list.
-            ws.connection()
-                .close_without_waiting(CloseFrame::going_away());
-        }
         (ws, reader)
     }
 }
