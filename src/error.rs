@@ -309,6 +309,8 @@ pub enum Misuse {
     NoDelivery,
     /// Text that is not UTF-8, given to a [`MessageWriter`](crate::MessageWriter) (RFC 6455 section 8.1).
     Utf8,
+    /// A pattern or a host of `Routes` that cannot be, and why.
+    Route(&'static str),
     /// A value of the configuration that cannot work, such as a queue of 0 messages.
     Config(&'static str),
 }
@@ -324,6 +326,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::InCallback => "misuse.in_callback", "a callback must not wait for its own connection";
     Misuse::NoDelivery => "misuse.no_delivery", "neither a callback nor a channel for the messages";
     Misuse::Utf8 => "misuse.utf8", "text that is not UTF-8";
+    Misuse::Route(what) => "misuse.route", "a route that cannot be: {what}";
     Misuse::Config(what) => "misuse.config", "{what}";
 });
 

@@ -180,6 +180,7 @@
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
+//! | `router` | no | `Routes`: handlers by path, with typed parameters, and by host | |
 //! | `systemd` | no | `Listener::from_systemd`, on Unix: sockets that systemd has opened | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
@@ -265,6 +266,8 @@ pub use server::{
     Accept, BroadcastReport, ConnectionId, Hub, Incoming, ListenAddr, Listener, ListenerBuilder,
     OriginPolicy, Server, ServerBuilder, ServerLimits, ShutdownReport, Slow, Upgrade,
 };
+#[cfg(feature = "router")]
+pub use server::{PathParams, Routes};
 pub use websocket::{Negotiated, WebSocket};
 
 /// The README's example is compiled with the tests of the documentation.

@@ -10,8 +10,11 @@ mod listener;
 mod origin;
 mod refusing;
 mod respond;
+#[cfg(feature = "router")]
+mod routes;
 mod shared;
 mod stopping;
+mod subprotocols;
 mod upgrade;
 
 pub use accept::Accept;
@@ -20,6 +23,8 @@ pub use hub::{BroadcastReport, ConnectionId, Hub, Slow};
 pub use limits::ServerLimits;
 pub use listener::{ListenAddr, Listener, ListenerBuilder};
 pub use origin::OriginPolicy;
+#[cfg(feature = "router")]
+pub use routes::{PathParams, Routes};
 pub use stopping::ShutdownReport;
 pub use upgrade::Upgrade;
 

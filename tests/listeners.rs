@@ -6,7 +6,8 @@ mod common;
 
 use common::{LATE, Scheme, client_builder, patient, spawn, watchdog};
 use std::net::{TcpListener, TcpStream};
-use wsync::{ClientBuilder, Config, Error, ListenAddr, Listener, Misuse, Server, WebSocket};
+use wsync::{ClientBuilder, Config, Error, ListenAddr, Listener, Misuse, Server};
+use wsync::{ServerBuilder, WebSocket};
 
 fn tcp() -> Listener {
     Listener::tcp("127.0.0.1:0").unwrap()
@@ -17,6 +18,20 @@ fn port(addr: &ListenAddr) -> u16 {
         ListenAddr::Tcp(addr) => addr.port(),
         other => panic!("{other}"),
     }
+}
+
+/// A socket that was opened elsewhere, and a server of it.
+fn inherited() -> (TcpListener, ServerBuilder) {
+    let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server::builder().listen(inherited.try_clone().unwrap());
+    (inherited, server)
+}
+
+/// On Linux nobody can accept from it any more.
+#[cfg(target_os = "linux")]
+fn break_it(listener: &TcpListener) {
+    let socket = socket2::SockRef::from(listener);
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
 }
 
 /// Sends back what comes.
@@ -109,8 +124,7 @@ fn each_listener_has_the_tls_of_its_own_or_else_the_servers() {
 #[test]
 fn a_server_that_stops_gives_its_ports_back_and_leaves_an_inherited_socket_as_it_is() {
     watchdog(60, || {
-        let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::builder().listen(inherited.try_clone().unwrap());
+        let (inherited, server) = inherited();
         let server = server.listen(tcp()).build().unwrap();
         let [of_inherited, own] = server.local_addrs() else {
             panic!("{server:?}");
@@ -136,15 +150,13 @@ fn a_server_that_stops_gives_its_ports_back_and_leaves_an_inherited_socket_as_it
 #[cfg(target_os = "linux")]
 fn a_listener_that_breaks_does_not_take_the_others_along_and_is_told_of() {
     watchdog(60, || {
-        let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::builder().listen(inherited.try_clone().unwrap());
+        let (inherited, server) = inherited();
         let server = server.listen(tcp()).build().unwrap();
         let [breaks, stays] = [0, 1].map(|at| over_tcp(&server.local_addrs()[at]));
         let serving = server.clone();
         let serving = spawn(move || serving.serve(echo));
         is_echoed(&breaks);
-        let socket = socket2::SockRef::from(&inherited);
-        socket.shutdown(std::net::Shutdown::Both).unwrap();
+        break_it(&inherited);
         for _ in 0..3 {
             is_echoed(&stays);
             breaks.connect().unwrap_err();
@@ -160,12 +172,10 @@ fn a_listener_that_breaks_does_not_take_the_others_along_and_is_told_of() {
 #[cfg(target_os = "linux")]
 fn serving_ends_with_an_error_when_the_last_listener_breaks() {
     watchdog(60, || {
-        let inherited = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::builder().listen(inherited.try_clone().unwrap());
+        let (inherited, server) = inherited();
         let server = server.build().unwrap();
         let serving = spawn(move || server.serve(echo));
-        let socket = socket2::SockRef::from(&inherited);
-        socket.shutdown(std::net::Shutdown::Both).unwrap();
+        break_it(&inherited);
         let error = serving.within(LATE, "serving").unwrap_err();
         assert!(matches!(error, Error::Io(_)), "{error}");
     });

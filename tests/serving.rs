@@ -222,3 +222,28 @@ fn a_request_that_is_accepted_after_shutdown_is_refused_or_closed_with_1001() {
         stopping.within(LATE, "shutdown").unwrap();
     });
 }
+
+#[test]
+fn the_subprotocol_may_be_chosen_by_the_request() {
+    watchdog(60, || {
+        let builder = Server::builder().choose_subprotocol(|request, offered| {
+            let wanted = request.uri().path().trim_start_matches('/');
+            match wanted {
+                "other" => Some("not offered".into()),
+                wanted => (offered.contains(&wanted)).then(|| wanted.into()),
+            }
+        });
+        // Not asked for.
+        let serving = Serving::echo(builder.subprotocol("one"));
+        let connect = |path: &str| {
+            let address = format!("ws://127.0.0.1:{}/{path}", serving.port);
+            let client = wsync::ClientBuilder::new(address);
+            client.subprotocol("one").subprotocol("two").connect()
+        };
+        for (path, agreed) in [("one", Some("one")), ("two", Some("two")), ("three", None)] {
+            assert_eq!(connect(path).unwrap().subprotocol(), agreed);
+        }
+        let error = connect("other").unwrap_err();
+        assert_eq!(error.response().unwrap().status(), 500);
+    });
+}

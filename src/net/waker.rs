@@ -1,7 +1,7 @@
 //! Waiting for several sockets, until another thread says that it is enough.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::AsFd;
+use rustix::fd::BorrowedFd;
 use std::io;
 use std::time::Duration;
 
@@ -36,23 +36,18 @@ impl Waker {
     /// # Blocking
     ///
     /// Without a bound: [`wake`](Self::wake) ends it.
-    pub(crate) fn wait<S: AsFd>(&self, sockets: &[S]) -> io::Result<Option<Vec<usize>>> {
+    pub(crate) fn wait(&self, sockets: &[BorrowedFd<'_>]) -> io::Result<Option<Vec<usize>>> {
         let mut asked = vec![PollFd::new(self.0.woken(), PollFlags::IN)];
         asked.extend(sockets.iter().map(|s| PollFd::new(s, PollFlags::IN)));
         match poll(&mut asked, None) {
             Err(rustix::io::Errno::INTR) => return Ok(Some(Vec::new())),
             result => result?,
         };
-        let mut ready = asked.iter().map(|socket| !socket.revents().is_empty());
-        Ok(match ready.next() {
-            Some(true) => None,
-            _ => Some(
-                (0..)
-                    .zip(ready)
-                    .filter_map(|(at, is)| is.then_some(at))
-                    .collect(),
-            ),
-        })
+        if !asked[0].revents().is_empty() {
+            return Ok(None);
+        }
+        let is_ready = |at: &usize| !asked[at + 1].revents().is_empty();
+        Ok(Some((0..sockets.len()).filter(is_ready).collect()))
     }
 }
 
@@ -110,6 +105,7 @@ mod pair {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fd::AsFd;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
     use std::thread;
@@ -119,22 +115,24 @@ mod tests {
         let waker = Arc::new(Waker::new().unwrap());
         let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [_, second, third] = &sockets;
+        let all = sockets.each_ref().map(AsFd::as_fd);
         let mut come = Vec::new();
         for listener in [third, second] {
             come.push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         }
-        assert_eq!(waker.wait(&sockets).unwrap(), Some(vec![1, 2]));
+        assert_eq!(waker.wait(&all).unwrap(), Some(vec![1, 2]));
         second.accept().unwrap();
-        assert_eq!(waker.wait(&sockets).unwrap(), Some(vec![2]));
+        assert_eq!(waker.wait(&all).unwrap(), Some(vec![2]));
         third.accept().unwrap();
         assert!(!waker.was_woken(Duration::from_millis(1)));
         let waiting = Arc::clone(&waker);
-        let waiting = thread::spawn(move || waiting.wait(&sockets).unwrap());
+        let waiting =
+            thread::spawn(move || waiting.wait(&sockets.each_ref().map(AsFd::as_fd)).unwrap());
         waker.wake();
         assert_eq!(waiting.join().unwrap(), None);
         for _ in 0..2 {
             assert!(waker.was_woken(Duration::from_secs(60)));
-            assert_eq!(waker.wait::<TcpListener>(&[]).unwrap(), None);
+            assert_eq!(waker.wait(&[]).unwrap(), None);
         }
     }
 }

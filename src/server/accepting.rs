@@ -24,8 +24,8 @@ where
     let mut result = Ok(());
     let mut listeners: Vec<&Listening> = accepting.listeners().iter().collect();
     while !listeners.is_empty() {
-        let sockets: Vec<_> = listeners.iter().map(|listener| &*listener.socket).collect();
-        let ready = match shared.waker.wait(&sockets) {
+        let sockets = listeners.iter().map(|listener| listener.socket.as_fd());
+        let ready = match shared.waker.wait(&sockets.collect::<Vec<_>>()) {
             Ok(Some(ready)) => ready,
             Ok(None) => break,
             Err(error) => {

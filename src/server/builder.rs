@@ -6,6 +6,7 @@ use super::listener::{ListenAddr, Listener};
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest};
 use super::shared::{Listening, Shared, State};
+use super::subprotocols::Subprotocols;
 use crate::compression::Compression;
 use crate::config::{Config, check_rules};
 use crate::connection::STACK;
@@ -33,7 +34,7 @@ pub struct ServerBuilder {
     config: Config,
     tls: Option<TlsConfig>,
     listeners: Vec<Listener>,
-    subprotocols: Vec<String>,
+    subprotocols: Subprotocols,
     origins: OriginPolicy,
     on_request: OnRequest,
     limits: ServerLimits,
@@ -46,7 +47,7 @@ impl ServerBuilder {
             config: Config::server(),
             tls: None,
             listeners: Vec::new(),
-            subprotocols: Vec::new(),
+            subprotocols: Subprotocols::default(),
             origins: OriginPolicy::default(),
             on_request: OnRequest::default(),
             limits: ServerLimits::default(),
@@ -80,7 +81,33 @@ impl ServerBuilder {
     /// a client offers is agreed on.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
-        self.subprotocols.push(subprotocol.into());
+        self.subprotocols.ours.push(subprotocol.into());
+        self
+    }
+
+    /// Chooses the subprotocol by the request, instead of the first that is supported: `choose` gets what the
+    /// client offers, too, and returns one of it or none. Something else is answered with 500. What
+    /// [`Accept`](crate::Accept) says goes before.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .choose_subprotocol(|request, offered| {
+    ///         let wanted = if request.uri().path() == "/admin" { "admin." } else { "chat." };
+    ///         offered.iter().find(|name| name.starts_with(wanted)).map(|name| name.to_string())
+    ///     })
+    ///     .bind("0.0.0.0:9001")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn choose_subprotocol(
+        mut self,
+        choose: impl Fn(&Request<()>, &[&str]) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.subprotocols.choose = Some(Arc::new(choose));
         self
     }
 

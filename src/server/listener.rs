@@ -11,7 +11,7 @@ use crate::net::{TlsConfig, Transport, tcp};
 use rustix::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use socket_file::SocketFile;
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::{Domain, Protocol, Type};
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
@@ -83,6 +83,7 @@ impl Listener {
     pub fn builder() -> ListenerBuilder {
         ListenerBuilder {
             backlog: BACKLOG,
+            #[cfg(unix)]
             reuse_port: false,
             only_v6: None,
         }
@@ -164,6 +165,7 @@ impl From<UnixListener> for Listener {
 #[derive(Debug, Clone)]
 pub struct ListenerBuilder {
     backlog: i32,
+    #[cfg(unix)]
     reuse_port: bool,
     only_v6: Option<bool>,
 }
@@ -235,7 +237,7 @@ impl ListenerBuilder {
     #[cfg(unix)]
     pub fn unix(self, path: impl AsRef<Path>) -> Result<Listener, Error> {
         let path = std::path::absolute(path)?;
-        let address = SockAddr::unix(&path)?;
+        let address = socket2::SockAddr::unix(&path)?;
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         match socket.bind(&address) {
             Err(e) if e.kind() == io::ErrorKind::AddrInUse && socket_file::is_stale(&path) => {
@@ -304,10 +306,8 @@ impl Socket {
             Socket::Unix(listener, _) => Ok((Arc::new(listener.accept()?.0), None)),
         }
     }
-}
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Socket::Tcp(listener) => listener.as_fd(),
             #[cfg(unix)]

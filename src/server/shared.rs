@@ -10,6 +10,7 @@ use super::listener::{ListenAddr, Socket};
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest};
 use super::stopping::Stopped;
+use super::subprotocols::Subprotocols;
 use crate::close::CloseFrame;
 use crate::config::Config;
 use crate::connection::Connection;
@@ -36,7 +37,7 @@ pub(super) struct Shared {
     /// Ends the waits of those who accept.
     pub(super) waker: Waker,
     pub(super) config: Arc<Config>,
-    pub(super) subprotocols: Vec<String>,
+    pub(super) subprotocols: Subprotocols,
     pub(super) origins: OriginPolicy,
     pub(super) on_request: OnRequest,
     pub(super) places: Arc<Places>,

@@ -236,7 +236,8 @@ impl Upgrade {
         self
     }
 
-    /// Accepts, with the first subprotocol of the server's that the client offers.
+    /// Accepts, with the first subprotocol of the server's that the client offers, or the one that
+    /// [`ServerBuilder::choose_subprotocol`](crate::ServerBuilder::choose_subprotocol) says.
     ///
     /// # Errors
     ///
@@ -325,14 +326,6 @@ impl Upgrade {
         Ok(ws)
     }
 
-    /// The first subprotocol of the server's that the client offers.
-    fn first_subprotocol(&self) -> Option<&str> {
-        let mut ours = self.server.subprotocols.iter().peekable();
-        ours.peek()?;
-        let offered = self.subprotocols();
-        ours.map(String::as_str).find(|ours| offered.contains(ours))
-    }
-
     #[inline(never)] // As `receive`.
     fn open(mut self, accept: Option<&Accept>) -> Result<(WebSocket, Box<Reader>), Error> {
         let answer = match self.answer(accept) {
@@ -365,18 +358,19 @@ impl Upgrade {
             .and_then(|ours| handshake::agree(self.request.headers(), &ours))
             .unzip();
         let subprotocol = match accept {
-            Some(accept) => accept.subprotocol.as_deref(),
-            None => self.first_subprotocol(),
+            Some(accept) => accept.subprotocol.clone(),
+            None => self.server.subprotocols.choose(&self.request),
         };
+        let agreed = subprotocol.as_deref();
         let extensions = extensions.as_ref();
         let extra = accept.map(|accept| &accept.headers);
         let (bytes, parsed) = match extra.filter(|extra| !extra.is_empty()) {
             None => {
-                let bytes = handshake::accept_plainly(&self.request, subprotocol, extensions)?;
+                let bytes = handshake::accept_plainly(&self.request, agreed, extensions)?;
                 (bytes, None)
             }
             Some(extra) => {
-                let parsed = handshake::accept(&self.request, subprotocol, extensions, extra)?;
+                let parsed = handshake::accept(&self.request, agreed, extensions, extra)?;
                 // Parsing the application's headers need not give the same.
                 (handshake::render_response(&parsed), Some(parsed))
             }
@@ -384,7 +378,7 @@ impl Upgrade {
         Ok(Box::new(Answer {
             config,
             deflate,
-            subprotocol: subprotocol.map(str::to_owned),
+            subprotocol,
             bytes,
             parsed: parsed.map(Box::new),
         }))
