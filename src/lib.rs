@@ -40,7 +40,8 @@
 //! ```
 //!
 //! [`connect`] has the defaults, [`ClientBuilder`] the choices of a client; [`Server::builder`]
-//! those of a server, and [`Server::serve_upgrades`] looks at each request first.
+//! those of a server, and [`Server::serve_upgrades`] looks at each request first. Clients may come by several
+//! [`Listener`]s, and [`Server::shutdown_within`] stops with a deadline.
 //! [`WebSocket::split`] gives the two halves, [`Sender`] and [`Receiver`]. The folder `examples` of
 //! the project has more.
 //!

@@ -231,6 +231,6 @@ impl Iterator for Incoming {
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        self.server.shared.stop_accepting();
+        self.server.shared.stop_accepting(None);
     }
 }

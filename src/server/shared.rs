@@ -102,8 +102,7 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Notes an open connection, to be closed when the server stops; at once, if `shutdown` may have come by
-    /// before it was on the list.
+    /// Notes an open connection, to be closed when the server stops; if it does already, at once.
     pub(super) fn enlist(&self, ws: &WebSocket) {
         let mut state = self.lock();
         if state.connections.len() >= state.prune_at && !self.is_stopping() {
@@ -113,12 +112,17 @@ impl Shared {
             state.prune_at = (state.connections.len() * 2).max(64);
         }
         state.connections.push(Arc::downgrade(ws.connection()));
-        let deadline = state.deadline;
+        let (stopping, deadline) = (self.is_stopping(), state.deadline);
         drop(state);
-        if self.is_stopping() {
-            let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let timeout = deadline.map(left).or(self.config.timeouts.close);
-            (ws.connection()).close_soon(CloseFrame::going_away(), timeout);
+        if stopping {
+            let (connection, frame) = (ws.connection(), CloseFrame::going_away());
+            match deadline {
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    connection.close_soon(frame, Some(left));
+                }
+                None => connection.close_without_waiting(frame),
+            }
         }
     }
 
@@ -152,13 +156,14 @@ impl Shared {
         Opening(Arc::clone(self), number)
     }
 
-    /// All that is open, and once all that is opening.
-    pub(super) fn take(&self) -> Stopped {
+    /// What is open of the first so many, and once all that is opening.
+    pub(super) fn take(&self, enlisted: usize) -> Stopped {
         let mut state = self.lock();
-        let connections = state.connections.iter().filter_map(Weak::upgrade);
+        let connections = state.connections[..enlisted].iter();
+        let connections = connections.filter_map(Weak::upgrade);
         Stopped {
             connections: connections.filter(|c| c.end().is_none()).collect(),
-            enlisted: state.connections.len(),
+            enlisted,
             opening: std::mem::take(&mut state.opening)
                 .into_values()
                 .filter_map(|(_, weak)| weak.upgrade())
@@ -180,21 +185,22 @@ impl Shared {
         self.waker.was_woken(SHORTAGE);
     }
 
-    /// Until when closing handshakes have to be over.
-    pub(super) fn set_deadline(&self, deadline: Option<Instant>) {
+    /// Accepts nobody any more, and gives the sockets back. Closing handshakes have to be over by the deadline,
+    /// if there is one. Returns how many connections there have been: later ones close by themselves.
+    pub(super) fn stop_accepting(&self, deadline: Option<Instant>) -> usize {
         let mut state = self.lock();
-        state.deadline = [state.deadline, deadline].into_iter().flatten().min();
-    }
-
-    /// Accepts nobody any more, and gives the sockets back.
-    pub(super) fn stop_accepting(&self) {
+        // Under the lock, so that each connection knows on which side of it it is.
         self.stopping.store(true, Ordering::SeqCst);
-        self.waker.wake();
-        let listeners = self.lock().listeners.take();
+        state.deadline = [state.deadline, deadline].into_iter().flatten().min();
+        let enlisted = state.connections.len();
+        let listeners = state.listeners.take();
+        drop(state);
         drop(listeners);
+        self.waker.wake();
         self.left.notify_all();
         let until = Instant::now() + LEAVING;
         self.wait_while(Some(until), |state| state.accepting > 0);
+        enlisted
     }
 
     /// Until the threads of all clients have left, but for those that wait here. False when the deadline

@@ -63,7 +63,7 @@ impl Server {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn shutdown(&self) -> Result<(), Error> {
-        drop(self.begin_to_stop(|connection| {
+        drop(self.begin_to_stop(None, |connection| {
             connection.close_without_waiting(CloseFrame::going_away());
         }));
         if is_in_callback() {
@@ -109,8 +109,7 @@ impl Server {
     pub fn shutdown_within(&self, limit: Duration) -> ShutdownReport {
         let shared = &*self.shared;
         let until = deadline(Instant::now(), Some(limit));
-        shared.set_deadline(until);
-        let mut stopped = self.begin_to_stop(|connection| {
+        let mut stopped = self.begin_to_stop(until, |connection| {
             connection.close_soon(CloseFrame::going_away(), Some(limit));
         });
         let mut report = ShutdownReport {
@@ -137,9 +136,8 @@ impl Server {
         report
     }
 
-    fn begin_to_stop(&self, close: impl Fn(&Connection)) -> Stopped {
-        self.shared.stop_accepting();
-        let stopped = self.shared.take();
+    fn begin_to_stop(&self, deadline: Option<Instant>, close: impl Fn(&Connection)) -> Stopped {
+        let stopped = self.shared.take(self.shared.stop_accepting(deadline));
         for transport in &stopped.opening {
             // Wakes the handshake, which then refuses the client.
             let _ = transport.shutdown(Shutdown::Read);

@@ -9,10 +9,12 @@ use crate::connection::model::{check, config};
 use crate::error::Error;
 use crate::net::Transport;
 use crate::server::accepting::{admit, welcome};
+use crate::server::shared::Accepting;
 use crate::server::{Server, Upgrade};
 use shuttle::thread::{self, JoinHandle};
 use std::net::{IpAddr, Shutdown};
 use std::sync::Arc;
+use std::time::Duration;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\
     Host: example.com\r\n\
@@ -72,8 +74,9 @@ fn accept(server: &Server, wires: Vec<Arc<Wire>>) -> JoinHandle<()> {
     let shared = Arc::clone(&server.shared);
     thread::spawn(move || {
         let (handler, address) = (Arc::new(serve), Some(IpAddr::from([127, 0, 0, 1])));
+        let accepting = Accepting::begin(&shared);
         for wire in wires {
-            match admit(&shared) {
+            match accepting.as_ref().and_then(|_| admit(&shared)) {
                 None => wire.shutdown(Shutdown::Both).unwrap(),
                 Some(leave) => welcome(&shared, (wire, address), None, leave, &handler),
             }
@@ -139,5 +142,23 @@ fn two_threads_may_stop_a_server() {
         accepting.join().unwrap();
         client.join().unwrap();
         assert_eq!(server.shared.lock().threads, 0);
+    });
+}
+
+#[test]
+fn a_server_that_stops_within_a_time_counts_those_whom_it_tells() {
+    check(|| {
+        let server = Server::builder().config(config()).bind("127.0.0.1:0");
+        let server = server.unwrap();
+        let wires: Vec<_> = (0..2).map(|_| Wire::new(1000)).collect();
+        let clients: Vec<_> = wires.iter().map(|wire| client(wire, REQUEST)).collect();
+        let accepting = accept(&server, wires);
+        let report = server.shutdown_within(Duration::from_secs(3600));
+        accepting.join().unwrap();
+        let answers = clients.into_iter().map(|client| client.join().unwrap());
+        let welcome = answers.filter(|answer| matches!(answer, Answer::Welcome(_)));
+        assert_eq!(report.told, welcome.count());
+        assert_eq!(report.told, report.ended + report.cut_off);
+        assert_eq!(report.busy, 0);
     });
 }
