@@ -203,14 +203,26 @@ impl Serving {
     }
 
     pub(crate) fn echo(builder: ServerBuilder) -> Self {
-        Serving::new(builder, |ws| {
-            for message in &ws {
-                if message.map(|message| ws.send(message)).is_err() {
-                    break;
-                }
-            }
-        })
+        Serving::new(builder, echo)
     }
+}
+
+/// Sends back what comes.
+pub(crate) fn echo(ws: WebSocket) {
+    for message in &ws {
+        if message.map(|message| ws.send(message)).is_err() {
+            break;
+        }
+    }
+}
+
+/// Asserts that a server sends back what it is sent.
+pub(crate) fn is_echoed(builder: &ClientBuilder) {
+    let builder = builder.clone().config(patient(Config::client()));
+    let ws = builder.connect().unwrap();
+    ws.send("hello").unwrap();
+    assert_eq!(ws.recv().unwrap().as_text(), Some("hello"));
+    assert!(ws.close().unwrap().is_normal());
 }
 
 /// xorshift: the same numbers in every run.
