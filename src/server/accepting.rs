@@ -37,8 +37,8 @@ where
         // From behind, so that those before keep their places.
         for at in ready.into_iter().rev() {
             if let Err(error) = accept(shared, listeners[at], handler) {
-                log::error!("a listener broke: {error}");
-                listeners.remove(at);
+                let broken = listeners.remove(at);
+                log::error!("the listener on {} broke: {error}", broken.addr);
                 result = result.and(Err(error));
             }
         }

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::limits::{Places, ServerLimits};
-use super::listener::{ListenAddr, Listener};
+use super::listener::Listener;
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest};
 use super::shared::{Listening, Shared, State};
@@ -204,12 +204,11 @@ impl ServerBuilder {
         if self.listeners.is_empty() {
             return Err(Misuse::Config("a server without a listener").into());
         }
-        let addrs: Result<Vec<ListenAddr>, Error> =
-            self.listeners.iter().map(Listener::local_addr).collect();
         let tls = self.tls.map(Arc::new);
         let listening = |listener: Listener| {
             listener.socket.set_nonblocking()?;
             Ok(Listening {
+                addr: listener.local_addr()?,
                 socket: listener.socket,
                 tls: match listener.tls {
                     None => tls.clone(),
@@ -217,10 +216,11 @@ impl ServerBuilder {
                 },
             })
         };
-        let listeners: Result<Vec<_>, Error> = self.listeners.into_iter().map(listening).collect();
+        let listeners = self.listeners.into_iter().map(listening);
+        let listeners: Vec<_> = listeners.collect::<Result<_, Error>>()?;
         Ok(Server {
             shared: Arc::new(Shared {
-                addrs: addrs?,
+                addrs: listeners.iter().map(|l| l.addr.clone()).collect(),
                 waker: Waker::new()?,
                 config: Arc::new(self.config),
                 subprotocols: self.subprotocols,
@@ -231,7 +231,7 @@ impl ServerBuilder {
                 stack_size: self.stack_size,
                 bouncer: Bouncer::default(),
                 stopping: AtomicBool::new(false),
-                state: Mutex::new(State::new(listeners?)),
+                state: Mutex::new(State::new(listeners)),
                 left: Condvar::new(),
             }),
         })

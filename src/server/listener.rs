@@ -83,7 +83,6 @@ impl Listener {
     pub fn builder() -> ListenerBuilder {
         ListenerBuilder {
             backlog: BACKLOG,
-            #[cfg(unix)]
             reuse_port: false,
             only_v6: None,
         }
@@ -156,16 +155,13 @@ impl From<UnixListener> for Listener {
 /// ```no_run
 /// use wsync::{Listener, Server};
 ///
-/// # #[cfg(unix)] {
 /// let listener = Listener::builder().reuse_port(true).backlog(64).tcp("0.0.0.0:9001")?;
 /// let server = Server::builder().listen(listener).build()?;
-/// # }
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ListenerBuilder {
     backlog: i32,
-    #[cfg(unix)]
     reuse_port: bool,
     only_v6: Option<bool>,
 }
@@ -179,8 +175,8 @@ impl ListenerBuilder {
     }
 
     /// Lets other processes of the same user listen on the same port, if they ask for this too: the system
-    /// shares the clients out (SO_REUSEPORT). Defaults to false; of no effect on Unix sockets.
-    #[cfg(unix)]
+    /// shares the clients out (SO_REUSEPORT). Where there is no such thing, as on Windows, listening fails with
+    /// `Unsupported`. Defaults to false; of no effect on Unix sockets.
     #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
@@ -217,9 +213,8 @@ impl ListenerBuilder {
         // So that a server may start again at once. On Windows it would let anybody take the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
-        #[cfg(unix)]
         if self.reuse_port {
-            socket.set_reuse_port(true)?;
+            share_port(&socket)?;
         }
         if let Some(only) = self.only_v6.filter(|_| address.is_ipv6()) {
             socket.set_only_v6(only)?;
@@ -250,6 +245,24 @@ impl ListenerBuilder {
         socket.listen(self.backlog)?;
         Ok(Listener::new(Socket::Unix(socket.into(), Some(file))))
     }
+}
+
+#[cfg(all(
+    unix,
+    not(any(target_os = "solaris", target_os = "illumos", target_os = "cygwin"))
+))]
+fn share_port(socket: &socket2::Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(any(
+    not(unix),
+    target_os = "solaris",
+    target_os = "illumos",
+    target_os = "cygwin"
+))]
+fn share_port(_: &socket2::Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Where a server listens.

@@ -54,6 +54,7 @@ pub(super) struct Shared {
 /// A socket that clients come from.
 #[derive(Debug)]
 pub(super) struct Listening {
+    pub(super) addr: ListenAddr,
     pub(super) socket: Arc<Socket>,
     pub(super) tls: Option<Arc<TlsConfig>>,
 }
@@ -160,14 +161,15 @@ impl Shared {
     pub(super) fn take(&self, enlisted: usize) -> Stopped {
         let mut state = self.lock();
         let connections = state.connections[..enlisted].iter();
-        let connections = connections.filter_map(Weak::upgrade);
+        let mut connections: Vec<_> = connections.filter_map(Weak::upgrade).collect();
+        let opening = std::mem::take(&mut state.opening).into_values();
+        let opening = opening.filter_map(|(_, weak)| weak.upgrade()).collect();
+        drop(state);
+        connections.retain(|connection| connection.end().is_none());
         Stopped {
-            connections: connections.filter(|c| c.end().is_none()).collect(),
+            connections,
+            opening,
             enlisted,
-            opening: std::mem::take(&mut state.opening)
-                .into_values()
-                .filter_map(|(_, weak)| weak.upgrade())
-                .collect(),
         }
     }
 
