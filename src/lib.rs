@@ -249,7 +249,7 @@ pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
-pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
+pub use net::{Interest, Ready, TlsBackend, TlsConfig, TlsVersion, Transport};
 pub use protocol::Role;
 pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};

@@ -13,5 +13,5 @@ pub(crate) mod tls;
 mod transport;
 
 pub(crate) use tls::TlsSession;
-pub use tls::{TlsConfig, TlsVersion};
+pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 pub use transport::{Interest, Ready, Transport};
