@@ -178,12 +178,16 @@
 //! |---|---|---|---|
 //! | `native-tls` | yes | `wss` by the TLS of the platform | on Linux OpenSSL's headers and pkg-config |
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
+//! | `rustls` | no | `wss` by rustls, where [`TlsConfig::backend`] asks for it | a C compiler |
+//! | `pkcs12` | no | certificates with their keys in PKCS#12 files | |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
 //!
-//! Without a TLS feature there is no `wss`: connecting to such an address is an
-//! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
-//! TLS 1.2 and not 1.3, since native-tls turns 1.3 off in its acceptor; clients speak both.
+//! [`TlsConfig`] has the settings of TLS, and says which library speaks it: native-tls unless
+//! [`TlsConfig::backend`] names another, in every build. Where that library is missing, connecting to a `wss`
+//! address is an [`UriError::TlsUnavailable`]. On Linux a *server* of native-tls speaks TLS 1.2 and not 1.3,
+//! which native-tls turns off in its acceptor, and it cannot ask clients for certificates; rustls does both.
+//! Clients speak both versions with either.
 //!
 //! # Logging
 //!

@@ -398,7 +398,7 @@ fn a_client_that_leaves_within_the_handshake_harms_nobody() {
     });
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls {
     use super::*;
 
