@@ -213,7 +213,3 @@ fn settings() -> Config {
     config.limits.message = 16 * MIB;
     config
 }
-
-fn cert(file: &str) -> Vec<u8> {
-    std::fs::read(certs().join(file)).unwrap()
-}
