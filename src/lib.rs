@@ -244,6 +244,7 @@ pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
 pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
 pub use config::{Config, Limits, Overflow, QueueConfig, SocketOptions, Timeouts};
+pub use connection::ConnectionStats;
 pub use delivery::Event;
 pub use error::{
     Error, Misuse, ProtocolError, ProxyError, RecvError, RecvOrError, RecvTimeoutError, SendError,
@@ -266,7 +267,7 @@ pub use reconnect::{
 pub use sender::Sender;
 pub use server::{
     Accept, BroadcastReport, ConnectionId, Hub, Incoming, OriginPolicy, Server, ServerBuilder,
-    ServerLimits, Slow, Upgrade,
+    ServerLimits, ServerStats, Slow, Upgrade,
 };
 pub use websocket::{Negotiated, WebSocket};
 

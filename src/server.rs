@@ -9,12 +9,14 @@ mod origin;
 mod refusing;
 mod respond;
 mod shared;
+mod stats;
 mod upgrade;
 
 pub use accept::Accept;
 pub use hub::{BroadcastReport, ConnectionId, Hub, Slow};
 pub use limits::ServerLimits;
 pub use origin::OriginPolicy;
+pub use stats::ServerStats;
 pub use upgrade::Upgrade;
 
 use crate::close::CloseFrame;
@@ -157,6 +159,7 @@ impl ServerBuilder {
                 on_request: self.on_request,
                 most_opening: self.limits.opening.unwrap_or(usize::MAX),
                 places: Arc::new(Places::new(self.limits)),
+                census: Arc::default(),
                 bouncer: Bouncer::default(),
                 stopping: AtomicBool::new(false),
                 state: Mutex::default(),

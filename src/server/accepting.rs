@@ -3,6 +3,7 @@
 use super::SHORTAGE;
 use super::refusing::Tell;
 use super::shared::{Leave, SERVES, Shared};
+use super::stats::Guest;
 use super::upgrade::{Arrival, Upgrade};
 use crate::error::Error;
 use crate::handshake::HandshakeError;
@@ -55,13 +56,14 @@ pub(super) fn welcome<H>(
 {
     let Some(place) = shared.places.take(address.ip()) else {
         log::debug!("no place for a client");
+        shared.census.turn_away();
         return shared.turn_away(transport, tell(handler));
     };
     let arrival = Arrival {
         at: Instant::now(),
         opening: shared.enlist_opening(&transport),
         transport: Arc::clone(&transport),
-        place,
+        guest: Guest::new(place, &shared.census),
     };
     if let Err(e) = spawn(shared, arrival, leave, handler) {
         log::warn!("no thread for a connection: {e}");

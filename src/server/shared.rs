@@ -8,6 +8,7 @@ use super::SHORTAGE;
 use super::limits::Places;
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest, Tell};
+use super::stats::Census;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::error::{Error, Timeout};
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) places: Arc<Places>,
     /// Opening handshakes that may be under way.
     pub(super) most_opening: usize,
+    pub(super) census: Arc<Census>,
     pub(super) bouncer: Bouncer,
     pub(super) stopping: AtomicBool,
     pub(super) state: Mutex<State>,
@@ -75,6 +77,7 @@ impl Shared {
 
     /// Notes an open connection, to be closed when the server stops.
     pub(super) fn enlist(&self, ws: &WebSocket) {
+        self.census.enlist(ws.connection());
         let mut state = self.lock();
         if state.connections.len() >= state.prune_at {
             state
