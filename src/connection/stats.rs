@@ -65,10 +65,11 @@ impl Connection {
         let path = self.lock_send();
         let sent = path.outbound.sent;
         let (wire_sent, pings_received) = (path.written, path.pings);
-        let ended = path.ended;
+        // Under the lock: the end is not to be before it.
+        let open_for = path.ended.unwrap_or_else(Instant::now) - self.opened;
         drop(path);
         ConnectionStats {
-            open_for: ended.unwrap_or_else(Instant::now) - self.opened,
+            open_for,
             sent: sent.messages,
             sent_bytes: sent.bytes,
             wire_received: self.came.load(Ordering::Relaxed),
