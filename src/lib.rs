@@ -189,6 +189,12 @@
 //! which native-tls turns off in its acceptor, and it cannot ask clients for certificates; rustls does both.
 //! Clients speak both versions with either.
 //!
+//! # Counts
+//!
+//! [`WebSocket::stats`] tells what a connection has counted: messages, bytes before compression and on the wire,
+//! pings and pongs, and what became of what it queued. [`Server::stats`] tells of clients, and of all connections
+//! together. The example `metrics` shows them to Prometheus.
+//!
 //! # Logging
 //!
 //! With the [`log`](https://docs.rs/log) crate:

@@ -41,6 +41,10 @@ impl Server {
     /// connection ends meanwhile, so that of two calls, one after the other, the second returns no less.
     /// Each looks at all connections there are; they are not held up.
     ///
+    /// # Blocking
+    ///
+    /// No longer than that takes, and never for a peer.
+    ///
     /// # Examples
     ///
     /// ```
