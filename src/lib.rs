@@ -215,8 +215,7 @@
 //!
 //! # What is not there yet
 //!
-//! rustls, names in other scripts than ASCII (IDNA), cookies, and several listeners, routes and counters of a
-//! server.
+//! WebSockets over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), and extensions other than `permessage-deflate`.
 
 mod client;
 mod close;
