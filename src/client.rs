@@ -377,7 +377,7 @@ impl ClientBuilder {
         }
         self.config.check()?;
         let target = Target::parse(&self.uri)?;
-        if target.is_secure() && !TlsConfig::is_available() {
+        if target.is_secure() && !self.tls.is_available() {
             return Err(UriError::TlsUnavailable.into());
         }
         let deadline = deadline(Instant::now(), self.config.timeouts.open);

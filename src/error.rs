@@ -267,7 +267,7 @@ pub enum UriError {
     Port,
     /// User information that cannot be sent.
     UserInfo,
-    /// `wss` in a build without a TLS feature.
+    /// `wss` in a build that lacks the TLS library of the configuration.
     TlsUnavailable,
 }
 
@@ -278,7 +278,7 @@ plain_error!(UriError, Uri, {
     UriError::Fragment => "uri.fragment", "it has a fragment (#), which RFC 6455 forbids";
     UriError::Port => "uri.port", "its port is not a number up to 65535";
     UriError::UserInfo => "uri.user_info", "its user information is not a user name and a password";
-    UriError::TlsUnavailable => "uri.tls_unavailable", "wss needs a TLS feature of wsync, such as native-tls";
+    UriError::TlsUnavailable => "uri.tls_unavailable", "wss needs the feature native-tls of wsync, or rustls and TlsConfig::backend";
 });
 
 mod proxy;
@@ -431,7 +431,7 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    #[cfg(feature = "native-tls")]
+    #[cfg(any(feature = "native-tls", feature = "rustls", feature = "pkcs12"))]
     pub(crate) fn new(
         context: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

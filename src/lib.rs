@@ -179,14 +179,24 @@
 //! |---|---|---|---|
 //! | `native-tls` | yes | `wss` by the TLS of the platform | on Linux OpenSSL's headers and pkg-config |
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
+//! | `rustls` | no | `wss` by rustls, where [`TlsConfig::backend`] asks for it | a C compiler |
+//! | `pkcs12` | no | certificates with their keys in PKCS#12 files | |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
 //! | `router` | no | `Routes`: handlers by path, with typed parameters, and by host | |
 //! | `systemd` | no | `Listener::from_systemd`, on Unix: sockets that systemd has opened | |
 //!
-//! Without a TLS feature there is no `wss`: connecting to such an address is an
-//! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
-//! TLS 1.2 and not 1.3, since native-tls turns 1.3 off in its acceptor; clients speak both.
+//! [`TlsConfig`] has the settings of TLS, and says which library speaks it: native-tls unless
+//! [`TlsConfig::backend`] names another, in every build. Where that library is missing, connecting to a `wss`
+//! address is an [`UriError::TlsUnavailable`]. On Linux a *server* of native-tls speaks TLS 1.2 and not 1.3,
+//! which native-tls turns off in its acceptor, and it cannot ask clients for certificates; rustls does both.
+//! Clients speak both versions with either.
+//!
+//! # Counts
+//!
+//! [`WebSocket::stats`] tells what a connection has counted: messages, bytes before compression and on the wire,
+//! pings and pongs, and what became of what it queued. [`Server::stats`] tells of clients, and of all connections
+//! together. The example `metrics` shows them to Prometheus.
 //!
 //! # Logging
 //!
@@ -208,8 +218,7 @@
 //!
 //! # What is not there yet
 //!
-//! rustls, names in other scripts than ASCII (IDNA), cookies, and several listeners, routes and counters of a
-//! server.
+//! WebSockets over HTTP/2 and HTTP/3 (RFC 8441, RFC 9220), and extensions other than `permessage-deflate`.
 
 mod client;
 mod close;
@@ -243,6 +252,7 @@ pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
 pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
 pub use config::{Config, Limits, Overflow, QueueConfig, SocketOptions, Timeouts};
+pub use connection::ConnectionStats;
 pub use delivery::Event;
 pub use error::{
     Error, Misuse, ProtocolError, ProxyError, RecvError, RecvOrError, RecvTimeoutError, SendError,
@@ -252,7 +262,7 @@ pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
-pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
+pub use net::{Interest, Ready, TlsBackend, TlsConfig, TlsVersion, Transport};
 pub use protocol::Role;
 pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
@@ -265,7 +275,7 @@ pub use reconnect::{
 pub use sender::Sender;
 pub use server::{
     Accept, BroadcastReport, ConnectionId, Hub, Incoming, ListenAddr, Listener, ListenerBuilder,
-    OriginPolicy, Server, ServerBuilder, ServerLimits, ShutdownReport, Slow, Upgrade,
+    OriginPolicy, Server, ServerBuilder, ServerLimits, ServerStats, ShutdownReport, Slow, Upgrade,
 };
 #[cfg(feature = "router")]
 pub use server::{PathParams, Routes};

@@ -12,7 +12,7 @@ pub use stream::MessageStream;
 pub use streaming::{MessageReader, Pieces};
 
 use crate::close::Closed;
-use crate::connection::{Connection, End};
+use crate::connection::{Connection, ConnectionStats, End};
 use crate::error::{Error, Misuse, RecvError, RecvTimeoutError, TryRecvError};
 use crate::handle::Handle;
 use crate::message::Message;
@@ -251,6 +251,11 @@ impl Receiver {
     /// Whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What the connection has counted: [`Sender::stats`](crate::Sender::stats).
+    pub fn stats(&self) -> ConnectionStats {
+        self.connection().stats()
     }
 
     /// How the connection ended, once it has. Messages may still be queued.

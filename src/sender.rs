@@ -4,7 +4,7 @@ mod liveness;
 
 use crate::close::{CloseCode, CloseFrame, Closed};
 use crate::compression::{PreparedMessage, SendOptions};
-use crate::connection::{Connection, Flush, Refusal};
+use crate::connection::{Connection, ConnectionStats, Flush, Refusal};
 use crate::error::{Error, SendError, TrySendError};
 use crate::handle::Handle;
 use crate::message::{Message, MessageKind, Text};
@@ -399,6 +399,27 @@ impl Sender {
     /// Sends a message in one frame if there is room, and does not wait.
     pub(crate) fn offer(&self, message: &PreparedMessage) -> Result<(), Refusal> {
         self.connection().offer(message)
+    }
+
+    /// What the connection has counted so far, or until its end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// receiver.recv()?;
+    /// let stats = sender.stats();
+    /// assert_eq!((stats.sent, stats.sent_bytes), (1, 5));
+    /// assert_eq!((stats.queue.received, stats.queue.received_bytes), (1, 5));
+    /// assert_eq!(stats.wire_sent, 11, "a client's header and mask have 6 bytes");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn stats(&self) -> ConnectionStats {
+        self.connection().stats()
     }
 
     /// How the connection ended, once it has.

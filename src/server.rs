@@ -13,6 +13,7 @@ mod respond;
 #[cfg(feature = "router")]
 mod routes;
 mod shared;
+mod stats;
 mod stopping;
 mod subprotocols;
 mod upgrade;
@@ -25,6 +26,7 @@ pub use listener::{ListenAddr, Listener, ListenerBuilder};
 pub use origin::OriginPolicy;
 #[cfg(feature = "router")]
 pub use routes::{PathParams, Routes};
+pub use stats::ServerStats;
 pub use stopping::ShutdownReport;
 pub use upgrade::Upgrade;
 

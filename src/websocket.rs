@@ -9,7 +9,7 @@ pub use parts::Negotiated;
 use crate::close::{CloseCode, Closed};
 use crate::compression::{PreparedMessage, SendOptions};
 use crate::config::QueueConfig;
-use crate::connection::{Connection, Opened, Reader};
+use crate::connection::{Connection, ConnectionStats, Opened, Reader};
 use crate::error::{
     Error, Misuse, RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError,
 };
@@ -418,6 +418,11 @@ impl WebSocket {
     /// Whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.receiver.is_empty()
+    }
+
+    /// What the connection has counted: [`Sender::stats`].
+    pub fn stats(&self) -> ConnectionStats {
+        self.sender.stats()
     }
 
     /// How the connection ended, once it has. Messages may still be queued.

@@ -49,7 +49,7 @@ fn who_finds_no_place_is_answered_with_503_and_gets_in_when_somebody_has_left() 
 }
 
 #[test]
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 fn over_tls_who_finds_no_place_is_not_let_as_far_as_a_handshake() {
     watchdog(60, || {
         let limits = limits(|limits| limits.connections = Some(1));

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -47,11 +49,11 @@ macro_rules! both_ways {
         mod server {
             $(#[test] fn $check() { super::$check(&|| super::server(super::Plain)); })*
         }
-        #[cfg(feature = "native-tls")]
+        #[cfg(any(feature = "native-tls", feature = "rustls"))]
         mod tls_client {
             $(#[test] fn $check() { super::$check(&|| super::client(super::tls::Tls)); })*
         }
-        #[cfg(feature = "native-tls")]
+        #[cfg(any(feature = "native-tls", feature = "rustls"))]
         mod tls_server {
             $(#[test] fn $check() { super::$check(&|| super::server(super::tls::Tls)); })*
         }
@@ -307,16 +309,13 @@ impl Security for Plain {
     }
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls {
+    use super::common::{CA, CHAIN, KEY, client_tls, server_tls};
     use super::{Security, Stream};
     use native_tls::{Certificate, Identity, TlsAcceptor, TlsConnector};
     use std::net::TcpStream;
-    use wsync::{ClientBuilder, ServerBuilder, TlsConfig};
-
-    const CA: &[u8] = include_bytes!("certs/ca.pem");
-    const CHAIN: &[u8] = include_bytes!("certs/server.pem");
-    const KEY: &[u8] = include_bytes!("certs/server.key");
+    use wsync::{ClientBuilder, ServerBuilder};
 
     pub(super) struct Tls;
 
@@ -324,12 +323,11 @@ mod tls {
         const SCHEME: &'static str = "wss";
 
         fn our_client(&self, builder: ClientBuilder) -> ClientBuilder {
-            let tls = TlsConfig::client().disable_built_in_roots(true);
-            builder.tls(tls.add_root_certificate_pem(CA).unwrap())
+            builder.tls(client_tls())
         }
 
         fn our_server(&self, builder: ServerBuilder) -> ServerBuilder {
-            builder.tls(TlsConfig::server(CHAIN, KEY).unwrap())
+            builder.tls(server_tls())
         }
 
         fn peer_client(&self, stream: TcpStream) -> Box<dyn Stream> {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
 #[path = "interop/process.rs"]
 mod process;
 
@@ -30,14 +31,14 @@ const PLAIN: Link = Link {
     tls: false,
     compression: false,
 };
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 const TLS: Link = Link { tls: true, ..PLAIN };
 #[cfg(feature = "deflate")]
 const COMPRESSED: Link = Link {
     compression: true,
     ..PLAIN
 };
-#[cfg(all(feature = "native-tls", feature = "deflate"))]
+#[cfg(all(any(feature = "native-tls", feature = "rustls"), feature = "deflate"))]
 const COMPRESSED_TLS: Link = Link {
     tls: true,
     compression: true,
@@ -48,10 +49,10 @@ macro_rules! peers {
         mod $peer {
             peers! { tests $program, $windows;
                 as_client, as_server: PLAIN, all();
-                as_client_over_tls, as_server_over_tls: TLS, feature = "native-tls";
+                as_client_over_tls, as_server_over_tls: TLS, any(feature = "native-tls", feature = "rustls");
                 as_client_compressed, as_server_compressed: COMPRESSED, feature = "deflate";
                 as_client_compressed_over_tls, as_server_compressed_over_tls: COMPRESSED_TLS,
-                    all(feature = "native-tls", feature = "deflate");
+                    all(any(feature = "native-tls", feature = "rustls"), feature = "deflate");
             }
         }
     )*};
@@ -85,8 +86,7 @@ fn peer_is_client(program: &str, Link { tls, compression }: Link) {
     config.compression = compression.then(Compression::server);
     let mut builder = Server::builder().config(config);
     if tls {
-        let tls = wsync::TlsConfig::server(&cert("server.pem"), &cert("server.key"));
-        builder = builder.tls(tls.unwrap());
+        builder = builder.tls(common::server_tls());
     }
     let server = builder.bind("127.0.0.1:0").unwrap();
     let (ended, ends) = mpsc::channel();
@@ -148,8 +148,7 @@ fn peer_is_server(program: &str, Link { tls, compression }: Link, windows: u8) {
     let scheme = if tls { "wss" } else { "ws" };
     let mut builder = ClientBuilder::new(format!("{scheme}://127.0.0.1:{port}/"));
     if tls {
-        let roots = wsync::TlsConfig::client().disable_built_in_roots(true);
-        builder = builder.tls(roots.add_root_certificate_pem(&cert("ca.pem")).unwrap());
+        builder = builder.tls(common::client_tls());
     }
 
     for fragment_size in [Some(FRAGMENT), None] {
@@ -213,8 +212,4 @@ fn settings() -> Config {
     let mut config = Config::client();
     config.limits.message = 16 * MIB;
     config
-}
-
-fn cert(file: &str) -> Vec<u8> {
-    std::fs::read(certs().join(file)).unwrap()
 }

@@ -398,7 +398,7 @@ fn a_client_that_leaves_within_the_handshake_harms_nobody() {
     });
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls {
     use super::*;
 
@@ -472,7 +472,8 @@ mod tls {
         watchdog(60, || {
             let serving = Serving::echo(server_builder(Scheme::Wss));
             let uri = format!("wss://127.0.0.1:{}/", serving.port);
-            let error = ClientBuilder::new(uri).connect().unwrap_err();
+            let builder = ClientBuilder::new(uri).tls(common::system_tls());
+            let error = builder.connect().unwrap_err();
             assert!(matches!(error, Error::Tls(_)), "{error}");
         });
     }

@@ -206,7 +206,7 @@ fn a_silent_proxy_takes_no_longer_than_the_open_timeout() {
     });
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 #[test]
 fn certificates_are_checked_the_same_with_and_without_a_proxy() {
     watchdog(60, || {
@@ -217,7 +217,7 @@ fn certificates_are_checked_the_same_with_and_without_a_proxy() {
             for through in [Some(proxy(&url)), None] {
                 let builder = client(Scheme::Wss, serving.port).proxy(through);
                 builder.connect().unwrap().close().unwrap();
-                let stranger = builder.clone().tls(wsync::TlsConfig::client());
+                let stranger = builder.clone().tls(common::system_tls());
                 assert_eq!(
                     stranger.connect().unwrap_err().kind(),
                     "tls",

@@ -1,7 +1,7 @@
 //! The end of TLS that is not the end of TCP.
 
 #![allow(clippy::unwrap_used)]
-#![cfg(feature = "native-tls")]
+#![cfg(any(feature = "native-tls", feature = "rustls"))]
 
 mod common;
 

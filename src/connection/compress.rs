@@ -1,6 +1,6 @@
 //! Compressing what is sent (RFC 7692 section 7.2.1), in the thread that sends and outside the lock.
 
-use super::send::{Deadline, Failed, Flush};
+use super::send::{Counts, Deadline, Failed, Flush};
 use super::{Connection, Fragments};
 use crate::compression::{Compressing, PreparedMessage, SendOptions, compress_alone};
 use crate::error::SendError;
@@ -18,7 +18,9 @@ impl Connection {
         let result = match self.compressing(Some(message.len()), options) {
             // The usual case, and the shortest way.
             None if self.large(message.len()).is_none() => {
-                self.send_frame(flush, true, |path| path.outbound.message(&message))
+                self.send_frame(flush, Counts::Message(message.len()), |path| {
+                    path.outbound.message(&message);
+                })
             }
             compressing => self.send_message(&message, flush, compressing),
         };
@@ -70,11 +72,15 @@ impl Connection {
         let payload = deflated.unwrap_or_else(|| message.to_bytes());
         if let Some(size) = self.large(payload.len()) {
             let mut fragments = Fragments::new(self, message.kind(), None);
-            fragments.compressed = compressed;
+            if compressed {
+                (fragments.compressed, fragments.length) = (true, message.len());
+            }
             return fragments.send_all(payload, size, flush);
         }
         let frame = Fragment::whole(message.kind(), compressed, payload);
-        self.send_frame(flush, true, |path| path.outbound.fragment(&frame))
+        self.send_frame(flush, Counts::Message(message.len()), |path| {
+            path.outbound.fragment(&frame);
+        })
     }
 
     /// The size of fragments, if so many bytes have to go in fragments.
@@ -111,11 +117,12 @@ impl Connection {
         if let Some(error) = path.refusal() {
             return Err(Failed { error, torn: false });
         }
-        self.append(path, flush, &mut deadline, |path| {
+        let mut path = self.append(path, flush, &mut deadline, |path| {
             path.compressed += 1;
             path.outbound.fragment(&frame);
-        })
-        .map(drop)
+        })?;
+        path.outbound.sent.message(message.len());
+        Ok(())
     }
 
     /// Takes the turn, and the compressor with it.

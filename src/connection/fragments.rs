@@ -33,6 +33,8 @@ pub(crate) struct Fragments<'a> {
     deflater: Option<Deflater>,
     /// Compressed, and in no fragment yet.
     deflated: Vec<u8>,
+    /// Bytes of the message that are sent or compressed: what it has without compression.
+    pub(super) length: usize,
     /// The compressor may have more of what it was given.
     unflushed: bool,
     /// Its first fragment was sent, and not its last.
@@ -81,6 +83,7 @@ impl<'a> Fragments<'a> {
             options: SendOptions::new(),
             deflater: None,
             deflated: Vec::new(),
+            length: 0,
             unflushed: false,
             begun: false,
             has_turn: false,
@@ -194,6 +197,7 @@ impl<'a> Fragments<'a> {
         }
         if let Some(deflater) = &mut self.deflater {
             deflater.deflate(piece, part, &mut self.deflated);
+            self.length += piece.len();
             self.unflushed = part == Part::More;
         }
         Ok(())
@@ -227,6 +231,7 @@ impl<'a> Fragments<'a> {
     ) -> Result<(), Failed> {
         let connection = self.connection;
         let last = part == Part::Last;
+        let length = payload.len();
         let mut path =
             connection.wait_for_turn(connection.lock_send(), !self.has_turn, deadline)?;
         self.has_turn |= !last;
@@ -243,9 +248,13 @@ impl<'a> Fragments<'a> {
         }) {
             Ok(mut path) => {
                 self.begun = !last;
+                if !self.compressed {
+                    self.length += length;
+                }
                 // Not before it is out: until then it may be taken back, and nothing may be behind it.
                 if last {
                     path.compressed += u64::from(self.has_context());
+                    path.outbound.sent.message(self.length);
                     self.end(&mut path);
                 }
                 Ok(())

@@ -37,11 +37,14 @@ pub(super) struct Intake {
     expect_large: bool,
     /// Large messages came since the last [`shrink`](Self::shrink).
     had_large: bool,
+    /// Bytes of frames that were read, decrypted.
+    came: u64,
 }
 
 impl Intake {
     /// With bytes that came behind the opening handshake, and whether TLS ended behind them.
     pub(super) fn new(inbound: Box<Inbound>, tls: bool, rest: Vec<u8>, ended: bool) -> Self {
+        let came = rest.len() as u64;
         let (frames, plain) = if tls {
             (Vec::new(), Some(rest))
         } else {
@@ -55,6 +58,7 @@ impl Intake {
             ended: ended.then_some(Ok(Got::End)),
             expect_large: false,
             had_large: false,
+            came,
         }
     }
 
@@ -80,6 +84,11 @@ impl Intake {
     /// Whether a read that waits needs no memory for as long.
     pub(super) fn has_space(&self) -> bool {
         self.socket.has_space()
+    }
+
+    /// The bytes of frames that were read so far: headers and payloads, before they are inflated.
+    pub(super) fn came(&self) -> u64 {
+        self.came
     }
 
     /// When the message began that has not come whole.
@@ -113,6 +122,7 @@ impl Intake {
             if let Some(space) = self.inbound.space() {
                 (self.expect_large, self.had_large) = (true, true);
                 let (got, n) = transport.read(space)?;
+                self.came += n as u64;
                 if n > 0 {
                     // Full or not: the next step is taken before the next read.
                     self.inbound.fill(n, sink)?;
@@ -120,10 +130,12 @@ impl Intake {
                 return Ok(got);
             }
         }
-        self.read_buffered(transport)
+        let (got, n) = self.read_buffered(transport)?;
+        self.came += n as u64;
+        Ok(got)
     }
 
-    fn read_buffered(&mut self, transport: &Socket<'_>) -> Result<Got, Error> {
+    fn read_buffered(&mut self, transport: &Socket<'_>) -> Result<(Got, usize), Error> {
         let space = self.socket.space();
         let large = std::mem::take(&mut self.expect_large) || self.inbound.is_in_large_frame();
         let room = if large {
@@ -133,24 +145,26 @@ impl Intake {
         };
         let (got, n) = transport.read(&mut space[..room])?;
         self.socket.filled(n);
-        Ok(got)
+        Ok((got, n))
     }
 
     fn read_encrypted(&mut self, transport: &Socket<'_>, tls: &Tls) -> Result<Got, Error> {
         if let Some(ended) = self.ended.take() {
             return ended;
         }
-        let got = self.read_buffered(transport)?;
+        let (got, _) = self.read_buffered(transport)?;
         let (Got::Bytes | Got::Full, Some(plain)) = (got, &mut self.plain) else {
             return Ok(got);
         };
         plain.drain(..std::mem::take(&mut self.taken));
+        let before = plain.len();
         let cipher = self.socket.unread();
         let length = cipher.len();
         let mut session = tls.session.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = session.receive(cipher, plain);
         let has_output = session.has_output();
         drop(session);
+        self.came += (plain.len() - before) as u64;
         self.socket.consume(length);
         if has_output {
             tls.has_output.store(true, Ordering::SeqCst);

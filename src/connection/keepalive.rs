@@ -29,6 +29,8 @@ struct Watch {
     pings: Pings,
     /// When the timer comes by; a look at another time is an old one.
     look_at: Option<Instant>,
+    /// Pongs that came.
+    pongs: u64,
 }
 
 impl Life {
@@ -38,6 +40,7 @@ impl Life {
             watch: Mutex::new(Watch {
                 pings: Pings::new(keepalive, now),
                 look_at: None,
+                pongs: 0,
             }),
             ponged: Condvar::new(),
         }
@@ -59,9 +62,17 @@ impl Life {
 
     /// For the reader: a pong has come. Tells how long it took, if it answers a ping of these.
     pub(super) fn pong(&self, payload: &[u8]) -> Option<Duration> {
-        let took = self.lock().pings.pong(payload, Instant::now())?;
+        let mut watch = self.lock();
+        watch.pongs += 1;
+        let took = watch.pings.pong(payload, Instant::now())?;
+        drop(watch);
         self.ponged.notify_all();
         Some(took)
+    }
+
+    /// How many pongs came.
+    pub(super) fn pongs(&self) -> u64 {
+        self.lock().pongs
     }
 
     /// The connection has ended: nobody waits for a pong any more.
@@ -195,6 +206,7 @@ impl Connection {
         path.outbound.settle();
         let ping = self.life.ping(true);
         path.outbound.ping(&ping);
+        path.outbound.sent.pings += 1;
         drop(path);
         self.write_or_leave();
         self.queue.summon(Summons::Alone);

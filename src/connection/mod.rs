@@ -19,6 +19,7 @@ mod outlet;
 mod read_buffer;
 mod reader;
 mod send;
+mod stats;
 mod timer;
 
 use crate::close::Closed;
@@ -38,6 +39,7 @@ pub(crate) use offer::Refusal;
 pub(crate) use outlet::{Event as OutletEvent, Outlet, Refused, is_in_callback};
 pub(crate) use reader::Reader;
 pub(crate) use send::Flush;
+pub use stats::ConnectionStats;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Instant;
@@ -60,6 +62,8 @@ pub(crate) struct Connection {
     /// Wakes senders that wait for their turn, and the reader that waits for the writer.
     turn: Condvar,
     queue: Arc<Queue>,
+    /// Bytes of frames that were read. The reader alone writes it.
+    came: AtomicU64,
     /// Until when sends may be left in the outbox, in nanoseconds since `opened`; 0 for not at all.
     /// Cleared under the send lock.
     deferring: AtomicU64,
@@ -69,7 +73,7 @@ pub(crate) struct Connection {
     /// `ws-timer` will write what waits.
     writes_soon: AtomicBool,
     life: Life,
-    _place: Option<Place>,
+    place: Option<Box<dyn Place>>,
     end: OnceLock<End>,
     ended: Mutex<()>,
     end_came: Condvar,
@@ -118,6 +122,12 @@ struct SendPath {
     unsent: usize,
     /// Messages that the writer has in its job.
     in_flight: usize,
+    /// Bytes of frames that were written.
+    written: u64,
+    /// Pings that came.
+    pings: u64,
+    /// When the connection ended.
+    ended: Option<Instant>,
 }
 
 /// How it ended.
@@ -161,10 +171,14 @@ pub(crate) struct Opened {
     /// Is told of pongs.
     pub(crate) on_pong: OnPong,
     /// What a server counts, for as long as the connection is there.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<Box<dyn Place>>,
 }
 
-pub(crate) type Place = Box<dyn fmt::Debug + Send + Sync>;
+/// What a server has for a connection, for as long as that is there.
+pub(crate) trait Place: fmt::Debug + Send + Sync {
+    /// The connection is about to go, with what it has counted.
+    fn leave(&self, connection: &Connection);
+}
 
 impl Connection {
     /// With its reader, which is yet to be started. It is made on the heap, in steps whose frames
@@ -212,15 +226,19 @@ impl Connection {
                 dead: None,
                 unsent: 0,
                 in_flight: 0,
+                written: 0,
+                pings: 0,
+                ended: None,
             }),
             turn: Condvar::new(),
             queue,
+            came: AtomicU64::new(opened.rest.len() as u64),
             deferring: AtomicU64::new(0),
             opened: now,
             deferred: AtomicBool::new(false),
             writes_soon: AtomicBool::new(false),
             life: Life::new(opened.config.keepalive, now),
-            _place: opened.place.take(),
+            place: opened.place.take(),
             end: OnceLock::new(),
             ended: Mutex::new(()),
             end_came: Condvar::new(),
@@ -298,6 +316,7 @@ impl Connection {
         });
         let end = End { closed, error };
         path.dead = Some(end.to_error());
+        path.ended = Some(Instant::now());
         self.turn.notify_all();
         drop(path);
         log::debug!("connection ended: {}", end.to_error().kind());

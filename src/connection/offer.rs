@@ -40,6 +40,7 @@ impl Connection {
         }
         path.outbound.settle();
         path.outbound.fragment(&frame);
+        path.outbound.sent.message(message.len());
         drop(path);
         self.write_or_leave();
         Ok(())

@@ -109,7 +109,7 @@ impl Connection {
         INSIDE.with(Cell::get) == self.address()
     }
 
-    pub(super) fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 }

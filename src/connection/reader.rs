@@ -176,6 +176,8 @@ impl Reader {
         let tls = self.connection.tls.as_ref();
         let transport = &*self.connection.transport;
         let got = self.intake.read(transport, wait, tls, &mut self.producer);
+        let came = self.intake.came();
+        self.connection.came.store(came, Ordering::Relaxed);
         if tls.is_some_and(|tls| tls.has_output.load(Ordering::SeqCst)) {
             self.flush();
         }
@@ -477,6 +479,7 @@ impl Connection {
     fn answer(&self, ping: Bytes) {
         let mut path = self.lock_send();
         let stalled = path.writing || !path.job_is_done();
+        path.pings += 1;
         path.outbound.answer(ping, stalled);
     }
 }

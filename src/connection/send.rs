@@ -69,6 +69,15 @@ struct Own {
     context: Option<u64>,
 }
 
+/// What a frame counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// A message of so many bytes before compression.
+    Message(usize),
+    Ping,
+    Pong,
+}
+
 /// A write that failed, and whether bytes of the caller's own had left by then.
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -77,11 +86,11 @@ pub(super) struct Failed {
 
 impl Connection {
     pub(crate) fn ping(&self, payload: &[u8]) -> Result<(), Error> {
-        self.send_control(payload, |path| path.outbound.ping(payload))
+        self.send_control(payload, Counts::Ping, |path| path.outbound.ping(payload))
     }
 
     pub(crate) fn pong(&self, payload: &[u8]) -> Result<(), Error> {
-        self.send_control(payload, |path| path.outbound.pong(payload))
+        self.send_control(payload, Counts::Pong, |path| path.outbound.pong(payload))
     }
 
     /// Writes what waits in the outbox, unless somebody is doing so.
@@ -108,24 +117,33 @@ impl Connection {
     fn send_control(
         &self,
         payload: &[u8],
+        counts: Counts,
         append: impl FnOnce(&mut SendPath),
     ) -> Result<(), Error> {
         if payload.len() > MAX_CONTROL {
             return Err(Misuse::ControlPayload(payload.len()).into());
         }
-        self.send_frame(Flush::Now, false, append)
+        self.send_frame(Flush::Now, counts, append)
             .map_err(|failed| failed.error)
     }
 
     pub(super) fn send_frame(
         &self,
         flush: Flush,
-        data: bool,
+        counts: Counts,
         append: impl FnOnce(&mut SendPath),
     ) -> Result<(), Failed> {
+        let data = matches!(counts, Counts::Message(_));
         let mut deadline = Deadline::new(self.config.timeouts.send);
         let path = self.wait_for_turn(self.lock_send(), data, &mut deadline)?;
-        self.append(path, flush, &mut deadline, append).map(drop)
+        let mut path = self.append(path, flush, &mut deadline, append)?;
+        let sent = &mut path.outbound.sent;
+        match counts {
+            Counts::Message(length) => sent.message(length),
+            Counts::Ping => sent.pings += 1,
+            Counts::Pong => sent.pongs += 1,
+        }
+        Ok(())
     }
 
     /// Waits until a frame may be appended: the outbox has room, and for data no other message has the
@@ -275,8 +293,10 @@ impl Connection {
                 self.turn.notify_all();
             }
             drop(path);
+            let before = job.done;
             let result = self.write_job(&mut job, patience);
             path = self.lock_send();
+            path.written += (job.done - before) as u64;
             match result {
                 Ok(Progress::Blocked) => return Ok(self.leave(path, job)),
                 Err(error) => return Err(self.fail_write(path, job, (start, own), error)),

@@ -107,7 +107,10 @@ impl Link {
         host: &str,
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
-        self.start_tls(config.client_session(host)?, deadline)
+        self.start_tls(config.client_session(host)?, deadline)?;
+        self.tls
+            .as_deref()
+            .map_or(Ok(()), |tls| config.check_pins(tls))
     }
 
     /// Runs the TLS handshake of a server.

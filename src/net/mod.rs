@@ -14,5 +14,5 @@ mod transport;
 pub(crate) mod waker;
 
 pub(crate) use tls::TlsSession;
-pub use tls::{TlsConfig, TlsVersion};
+pub use tls::{TlsBackend, TlsConfig, TlsVersion};
 pub use transport::{Interest, Ready, Transport};

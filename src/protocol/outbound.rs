@@ -24,6 +24,28 @@ pub(crate) struct Outbound {
     closed: Closed,
     /// When the closing handshake has to be over.
     deadline: Option<Instant>,
+    /// Pings and pongs that wait until they are settled are counted here, all else by who appends it, once
+    /// it is not taken back any more.
+    pub(crate) sent: Sent,
+}
+
+/// What was sent so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sent {
+    pub(crate) messages: u64,
+    /// Their payload, before compression.
+    pub(crate) bytes: u64,
+    pub(crate) pings: u64,
+    pub(crate) pongs: u64,
+}
+
+impl Sent {
+    /// A message is complete.
+    #[inline]
+    pub(crate) fn message(&mut self, length: usize) {
+        self.messages += 1;
+        self.bytes += length as u64;
+    }
 }
 
 /// A piece of a message (RFC 6455 section 5.4), or all of it.
@@ -74,6 +96,7 @@ impl Outbound {
             ping: None,
             closed: Closed::default(),
             deadline: None,
+            sent: Sent::default(),
         }
     }
 
@@ -219,9 +242,11 @@ impl Outbound {
     fn put_due(&mut self) {
         if let Some(payload) = self.pong.take() {
             self.pong(&payload);
+            self.sent.pongs += 1;
         }
         if let Some(payload) = self.ping.take() {
             self.ping(&payload);
+            self.sent.pings += 1;
         }
     }
 

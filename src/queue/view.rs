@@ -84,6 +84,29 @@ pub struct QueueStats {
     pub paused: Duration,
 }
 
+impl QueueSize {
+    /// The higher of both, each for itself.
+    pub(crate) fn max(self, other: QueueSize) -> QueueSize {
+        QueueSize {
+            messages: self.messages.max(other.messages),
+            bytes: self.bytes.max(other.bytes),
+        }
+    }
+}
+
+impl QueueStats {
+    /// Adds what went through another queue.
+    pub(crate) fn add(&mut self, other: &QueueStats) {
+        self.received += other.received;
+        self.received_bytes += other.received_bytes;
+        self.delivered += other.delivered;
+        self.delivered_bytes += other.delivered_bytes;
+        self.dropped += other.dropped;
+        self.dropped_bytes += other.dropped_bytes;
+        self.paused += other.paused;
+    }
+}
+
 impl QueueView {
     pub(crate) fn new(queue: Arc<Queue>) -> Self {
         QueueView { queue }
@@ -184,6 +207,12 @@ impl Queue {
             dropped_bytes: dropped_bytes + refused_bytes,
             paused: pauses.total + going_on.unwrap_or_default(),
         }
+    }
+
+    /// The most that waited.
+    pub(crate) fn high_water(&self) -> QueueSize {
+        let (messages, bytes, _) = self.high.get();
+        QueueSize { messages, bytes }
     }
 
     fn look(&self, n: usize) -> Vec<Message> {

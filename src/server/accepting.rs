@@ -3,6 +3,7 @@
 use super::listener::Client;
 use super::refusing::Tell;
 use super::shared::{Accepting, Leave, Listening, SERVES, Shared};
+use super::stats::Guest;
 use super::upgrade::{Arrival, Upgrade};
 use crate::error::Error;
 use crate::handshake::HandshakeError;
@@ -83,6 +84,7 @@ pub(super) fn welcome<H>(
     let plain = tls.is_none();
     let Some(place) = shared.places.take(address) else {
         log::debug!("no place for a client");
+        shared.census.turn_away();
         return shared.bouncer.turn_away(transport, plain, tell(handler));
     };
     let arrival = Arrival {
@@ -90,7 +92,7 @@ pub(super) fn welcome<H>(
         opening: shared.enlist_opening(&transport),
         transport: Arc::clone(&transport),
         tls,
-        place,
+        guest: Guest::new(place, &shared.census),
     };
     if let Err(e) = spawn(shared, arrival, leave, handler) {
         log::warn!("no thread for a connection: {e}");

@@ -228,6 +228,7 @@ impl ServerBuilder {
                 on_request: self.on_request,
                 most_opening: self.limits.opening.unwrap_or(usize::MAX),
                 places: Arc::new(Places::new(self.limits)),
+                census: Arc::default(),
                 stack_size: self.stack_size,
                 bouncer: Bouncer::default(),
                 stopping: AtomicBool::new(false),

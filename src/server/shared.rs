@@ -9,6 +9,7 @@ use super::limits::Places;
 use super::listener::{ListenAddr, Socket};
 use super::origin::OriginPolicy;
 use super::refusing::{Bouncer, OnRequest};
+use super::stats::Census;
 use super::stopping::Stopped;
 use super::subprotocols::Subprotocols;
 use crate::close::CloseFrame;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     /// Opening handshakes that may be under way.
     pub(super) most_opening: usize,
     pub(super) stack_size: Option<usize>,
+    pub(super) census: Arc<Census>,
     pub(super) bouncer: Bouncer,
     pub(super) stopping: AtomicBool,
     pub(super) state: Mutex<State>,
@@ -105,6 +107,7 @@ impl Shared {
 
     /// Notes an open connection, to be closed when the server stops; if it does already, at once.
     pub(super) fn enlist(&self, ws: &WebSocket) {
+        self.census.enlist(ws.connection());
         let mut state = self.lock();
         if state.connections.len() >= state.prune_at && !self.is_stopping() {
             state

@@ -1,9 +1,9 @@
 //! A client's request for a WebSocket, and the answer to it.
 
 use super::accept::Accept;
-use super::limits::Place;
 use super::refusing::{receive_request, refusal_for, refuse};
 use super::shared::{Opening, Shared};
+use super::stats::Guest;
 use crate::compression::{Compression, DeflateParams};
 use crate::config::{Config, deadline};
 use crate::connection::{Opened, Reader};
@@ -57,7 +57,7 @@ pub(super) struct Pending {
     pub(super) link: Link,
     rest: Vec<u8>,
     deadline: Option<Instant>,
-    place: Place,
+    guest: Guest,
 }
 
 /// A client that has just come.
@@ -67,7 +67,7 @@ pub(super) struct Arrival {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) tls: Option<Arc<TlsConfig>>,
     pub(super) opening: Opening,
-    pub(super) place: Place,
+    pub(super) guest: Guest,
 }
 
 /// What the client is answered, and what was agreed on by that.
@@ -95,13 +95,16 @@ impl Upgrade {
             false => received,
         };
         match received {
-            Ok(None) => Ok(None),
+            Ok(None) => {
+                arrival.guest.leave_answered();
+                Ok(None)
+            }
             Ok(Some(received)) => Ok(Some(Upgrade {
                 pending: Some(Box::new(Pending {
                     link,
                     rest: received.rest,
                     deadline,
-                    place: arrival.place,
+                    guest: arrival.guest,
                 })),
                 request: received.request,
                 delivery: Delivery::default(),
@@ -399,7 +402,7 @@ impl Upgrade {
             deflate: answer.deflate,
             outlet: self.delivery.outlet(),
             on_pong: std::mem::take(&mut self.on_pong),
-            place: Some(Box::new(pending.place)),
+            place: Some(pending.guest.stay()),
         })
     }
 

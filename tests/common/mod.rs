@@ -20,7 +20,9 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
-use wsync::{ClientBuilder, Config, Message, Server, ServerBuilder, TlsConfig, WebSocket};
+use wsync::{
+    ClientBuilder, Config, Message, Server, ServerBuilder, TlsBackend, TlsConfig, WebSocket,
+};
 
 pub(crate) const CA: &[u8] = include_bytes!("../certs/ca.pem");
 pub(crate) const CHAIN: &[u8] = include_bytes!("../certs/server.pem");
@@ -39,7 +41,7 @@ pub(crate) enum Scheme {
 impl Scheme {
     /// Those that the build has.
     pub(crate) fn all() -> &'static [Scheme] {
-        if cfg!(feature = "native-tls") {
+        if cfg!(any(feature = "native-tls", feature = "rustls")) {
             &[Scheme::Ws, Scheme::Wss]
         } else {
             &[Scheme::Ws]
@@ -112,10 +114,26 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The TLS library of tests over `wss`: that of the environment, otherwise the first that the build has.
+pub(crate) fn tls_backend() -> TlsBackend {
+    match std::env::var("WSYNC_TEST_TLS").as_deref() {
+        Ok("rustls") => TlsBackend::Rustls,
+        Ok("native-tls") => TlsBackend::NativeTls,
+        Ok(other) => panic!("WSYNC_TEST_TLS: there is no {other}"),
+        Err(_) if TlsBackend::NativeTls.is_available() => TlsBackend::NativeTls,
+        Err(_) => TlsBackend::Rustls,
+    }
+}
+
+/// A client that trusts the roots of the system.
+pub(crate) fn system_tls() -> TlsConfig {
+    TlsConfig::client().backend(tls_backend()).unwrap()
+}
+
 pub(crate) fn client_tls() -> TlsConfig {
     static TLS: OnceLock<TlsConfig> = OnceLock::new();
     let make = || {
-        TlsConfig::client()
+        system_tls()
             .disable_built_in_roots(true)
             .add_root_certificate_pem(CA)
             .unwrap()
@@ -125,8 +143,8 @@ pub(crate) fn client_tls() -> TlsConfig {
 
 pub(crate) fn server_tls() -> TlsConfig {
     static TLS: OnceLock<TlsConfig> = OnceLock::new();
-    TLS.get_or_init(|| TlsConfig::server(CHAIN, KEY).unwrap())
-        .clone()
+    let make = || TlsConfig::server(CHAIN, KEY).and_then(|tls| tls.backend(tls_backend()));
+    TLS.get_or_init(|| make().unwrap()).clone()
 }
 
 pub(crate) fn server_builder(scheme: Scheme) -> ServerBuilder {

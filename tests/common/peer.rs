@@ -463,7 +463,7 @@ fn bounded(tcp: &TcpStream) -> TcpStream {
     tcp.try_clone().unwrap()
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls {
     use super::super::{CA, CHAIN, KEY};
     use super::{Stream, TcpStream, io};
@@ -486,7 +486,7 @@ mod tls {
     }
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 mod tls {
     use super::{Stream, TcpStream, io};
 

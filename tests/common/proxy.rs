@@ -205,7 +205,7 @@ fn until_zero(client: &mut impl Read) -> io::Result<String> {
     }
 }
 
-#[cfg(feature = "native-tls")]
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod tls {
     use super::*;
 
@@ -217,7 +217,7 @@ mod tls {
     }
 }
 
-#[cfg(not(feature = "native-tls"))]
+#[cfg(not(any(feature = "native-tls", feature = "rustls")))]
 mod tls {
     use super::*;
 

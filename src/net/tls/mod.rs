@@ -1,27 +1,35 @@
 //! TLS as a value: ciphertext in, plaintext out, and the other way round. It never sees a socket, so
 //! a lock around it is held for as long as the computing takes and no longer.
 
+mod backend;
+mod identity;
 #[cfg(feature = "native-tls")]
 mod native;
 mod pem;
+mod pins;
+#[cfg(feature = "rustls")]
+mod rustls;
+mod session;
 pub(crate) mod stream;
-#[cfg(test)]
-#[cfg(feature = "native-tls")]
-mod tests;
+
+pub use backend::TlsBackend;
+pub(crate) use session::TlsSession;
 
 use crate::error::{Error, Misuse, TlsError};
+use identity::Identity;
+use pins::Pins;
+use session::Context;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-#[cfg(feature = "native-tls")]
-use native::Context;
-#[cfg(not(feature = "native-tls"))]
-use none::Context;
 
 /// The settings of TLS for a client or a server.
 ///
 /// Cheap to clone. What the TLS library makes of it is made once, by the first connection, and
-/// shared by all clones. `Debug` shows no key. ALPN is not used: WebSockets need HTTP/1.1.
+/// shared by all clones. `Debug` shows no key. By ALPN (RFC 7301) both sides say that they speak `http/1.1`,
+/// which WebSockets need; a peer that does not know of ALPN is as good.
+///
+/// The TLS library is [`TlsBackend::NativeTls`] unless [`backend`](TlsConfig::backend) says otherwise,
+/// whatever features the build has.
 ///
 /// # Examples
 ///
@@ -54,13 +62,13 @@ use none::Context;
 pub struct TlsConfig {
     settings: Settings,
     /// What the TLS library made of the settings. Every change of them starts a new one.
-    context: Arc<OnceLock<Result<Context, Error>>>,
+    context: Arc<OnceLock<Result<Box<dyn Context>, Error>>>,
 }
 
 impl TlsConfig {
     /// A client: the roots of the system, TLS 1.2 or later, and every check on.
     pub fn client() -> Self {
-        TlsConfig::new(Side::Client, None)
+        TlsConfig::new(Side::Client)
     }
 
     /// A server with its certificate, followed by those that lead to the root, and its key in PKCS#8
@@ -71,7 +79,49 @@ impl TlsConfig {
     /// [`Error::Tls`] when they cannot be parsed, or the key is not the certificate's.
     pub fn server(certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
         let identity = Identity::parse(certificates_pem, key_pem)?;
-        Ok(TlsConfig::new(Side::Server, Some(identity)))
+        TlsConfig::new(Side::Server).with(identity)
+    }
+
+    /// The same with certificate and key in a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] when it cannot be parsed or decrypted, or has no certificate with its key.
+    #[cfg(feature = "pkcs12")]
+    pub fn server_pkcs12(der: &[u8], password: &str) -> Result<Self, Error> {
+        let identity = Identity::from_pkcs12(der, password)?;
+        TlsConfig::new(Side::Server).with(identity)
+    }
+
+    /// Sets the TLS library. Defaults to [`TlsBackend::NativeTls`], also in a build that lacks it: no feature
+    /// changes what a configuration means.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] when the build lacks its feature, or it cannot use the certificates and keys that were
+    /// given before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{TlsBackend, TlsConfig};
+    ///
+    /// if TlsBackend::Rustls.is_available() {
+    ///     let tls = TlsConfig::client().backend(TlsBackend::Rustls)?;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn backend(mut self, backend: TlsBackend) -> Result<Self, Error> {
+        backend.check_available()?;
+        let settings = &self.settings;
+        for root in settings.roots.iter().chain(&settings.client_roots) {
+            backend.check_certificate(root)?;
+        }
+        if let Some(identity) = &settings.identity {
+            backend.check_identity(identity)?;
+        }
+        self.settings.backend = backend;
+        Ok(self.changed())
     }
 
     /// Trusts these roots, too: one certificate or several, in PEM. For clients.
@@ -80,10 +130,8 @@ impl TlsConfig {
     ///
     /// [`Error::Tls`] when they cannot be parsed.
     pub fn add_root_certificate_pem(mut self, certificates_pem: &[u8]) -> Result<Self, Error> {
-        for root in pem::certificates(certificates_pem)? {
-            Context::check_certificate(&root)?;
-            self.settings.roots.push(root.into());
-        }
+        let roots = self.parsed(certificates_pem)?;
+        self.settings.roots.extend(roots);
         Ok(self.changed())
     }
 
@@ -99,8 +147,55 @@ impl TlsConfig {
     /// # Errors
     ///
     /// [`Error::Tls`] when they cannot be parsed, or the key is not the certificate's.
-    pub fn identity_pem(mut self, certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
-        self.settings.identity = Some(Identity::parse(certificates_pem, key_pem)?);
+    pub fn identity_pem(self, certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
+        self.with(Identity::parse(certificates_pem, key_pem)?)
+    }
+
+    /// The same out of a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`server_pkcs12`](TlsConfig::server_pkcs12).
+    #[cfg(feature = "pkcs12")]
+    pub fn identity_pkcs12(self, der: &[u8], password: &str) -> Result<Self, Error> {
+        self.with(Identity::from_pkcs12(der, password)?)
+    }
+
+    /// Demands of the server's own certificate that it has this SHA-256 fingerprint, or another one that was
+    /// given so, beside every other check. 64 digits in hexadecimal, with or without colons, as
+    /// `openssl x509 -noout -fingerprint -sha256` prints them. For clients.
+    ///
+    /// For a certificate without a root that is known, add it with
+    /// [`add_root_certificate_pem`](TlsConfig::add_root_certificate_pem), or pin it and turn the other checks
+    /// off with [`danger_accept_invalid_certs`](TlsConfig::danger_accept_invalid_certs).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] when it is no such fingerprint.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// let fingerprint = ["AB"; 32].join(":");
+    /// let tls = TlsConfig::client().pin_certificate_sha256(&fingerprint)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    pub fn pin_certificate_sha256(mut self, fingerprint: &str) -> Result<Self, Error> {
+        self.settings.pins.add(fingerprint)?;
+        Ok(self)
+    }
+
+    /// Demands a certificate of every client, issued by one of these, in PEM. For servers, with
+    /// [`TlsBackend::Rustls`]: native-tls cannot ask for one, and says so when the server is used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`] when they cannot be parsed.
+    pub fn client_root_certificate_pem(mut self, certificates_pem: &[u8]) -> Result<Self, Error> {
+        let roots = self.parsed(certificates_pem)?;
+        self.settings.client_roots.extend(roots);
         Ok(self.changed())
     }
 
@@ -142,9 +237,14 @@ impl TlsConfig {
         self.changed()
     }
 
-    /// Whether the build has a TLS library.
-    pub(crate) fn is_available() -> bool {
-        cfg!(feature = "native-tls")
+    /// Whether the build has the TLS library.
+    pub(crate) fn is_available(&self) -> bool {
+        self.settings.backend.is_available()
+    }
+
+    /// Whether the peer of this session, whose handshake has ended, is one of those that were pinned.
+    pub(crate) fn check_pins(&self, session: &dyn TlsSession) -> Result<(), Error> {
+        Ok(self.settings.pins.check(session)?)
     }
 
     /// A session of a client with a server of this name, or of the name that was set in its place.
@@ -164,13 +264,16 @@ impl TlsConfig {
         self.context(Side::Server)?.server()
     }
 
-    fn new(side: Side, identity: Option<Identity>) -> Self {
+    fn new(side: Side) -> Self {
         TlsConfig {
             settings: Settings {
                 side,
+                backend: TlsBackend::NativeTls,
                 roots: Vec::new(),
+                client_roots: Vec::new(),
                 no_built_in_roots: false,
-                identity,
+                identity: None,
+                pins: Pins::default(),
                 server_name: None,
                 use_sni: true,
                 accept_invalid_certs: false,
@@ -181,18 +284,32 @@ impl TlsConfig {
         }
     }
 
+    fn parsed(&self, certificates_pem: &[u8]) -> Result<Vec<Arc<str>>, TlsError> {
+        let certificates = pem::certificates(certificates_pem)?;
+        for certificate in &certificates {
+            self.settings.backend.check_certificate(certificate)?;
+        }
+        Ok(certificates.into_iter().map(Arc::from).collect())
+    }
+
+    fn with(mut self, identity: Identity) -> Result<Self, Error> {
+        self.settings.backend.check_identity(&identity)?;
+        self.settings.identity = Some(identity);
+        Ok(self.changed())
+    }
+
     fn changed(mut self) -> Self {
         self.context = Arc::default();
         self
     }
 
-    fn context(&self, side: Side) -> Result<&Context, Error> {
+    fn context(&self, side: Side) -> Result<&dyn Context, Error> {
         if self.settings.side != side {
             return Err(Misuse::Config("TLS settings of the other side").into());
         }
         self.context
-            .get_or_init(|| Context::new(&self.settings))
-            .as_ref()
+            .get_or_init(|| self.settings.backend.context(&self.settings))
+            .as_deref()
             .map_err(Error::clone)
     }
 }
@@ -202,9 +319,12 @@ impl fmt::Debug for TlsConfig {
         let settings = &self.settings;
         f.debug_struct("TlsConfig")
             .field("side", &settings.side)
+            .field("backend", &settings.backend)
             .field("roots", &settings.roots.len())
+            .field("client_roots", &settings.client_roots.len())
             .field("built_in_roots", &!settings.no_built_in_roots)
             .field("identity", &settings.identity.is_some())
+            .field("pins", &settings.pins)
             .field("server_name", &settings.server_name)
             .field("use_sni", &settings.use_sni)
             .field("accept_invalid_certs", &settings.accept_invalid_certs)
@@ -223,35 +343,9 @@ impl fmt::Debug for TlsConfig {
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246).
     Tls12,
-    /// TLS 1.3 (RFC 8446). Of what the `native-tls` feature stands on, macOS does not have it, nor
-    /// has a server on OpenSSL: asking for it there is an error of every connection.
+    /// TLS 1.3 (RFC 8446). With [`TlsBackend::NativeTls`], macOS does not have it, nor has a server on
+    /// OpenSSL: asking for it there is an error of every connection.
     Tls13,
-}
-
-/// One TLS connection. It starts in its handshake; whatever it has to say is taken with
-/// [`take_output`](TlsSession::take_output), after every call that may give rise to some.
-pub(crate) trait TlsSession: Send + Sync {
-    /// Whether the handshake still runs.
-    fn is_handshaking(&self) -> bool;
-
-    /// Takes ciphertext, and appends what it decrypts to. `true` once the peer has said that nothing
-    /// follows (close_notify); an end of the stream without it is a truncation.
-    ///
-    /// After an error there may be an alert for the peer in the output, and what was appended before
-    /// it is good.
-    fn receive(&mut self, ciphertext: &[u8], plaintext: &mut Vec<u8>) -> Result<bool, Error>;
-
-    /// Encrypts all of it into the output. Only after the handshake.
-    fn send(&mut self, plaintext: &[u8]) -> Result<(), Error>;
-
-    /// Moves the output to the end of a buffer. An empty buffer is swapped, not copied to.
-    fn take_output(&mut self, buffer: &mut Vec<u8>);
-
-    /// Whether there is output to take.
-    fn has_output(&self) -> bool;
-
-    /// Puts a close_notify into the output, once: nothing can be sent after it. Receiving goes on.
-    fn close(&mut self);
 }
 
 /// Whose settings they are.
@@ -262,69 +356,20 @@ enum Side {
 }
 
 #[derive(Clone)]
-#[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "native-tls", feature = "rustls")), allow(dead_code))]
 struct Settings {
     side: Side,
+    backend: TlsBackend,
     /// One certificate each, in PEM, parsed before.
     roots: Vec<Arc<str>>,
+    /// Those of clients, for a server, in the same way.
+    client_roots: Vec<Arc<str>>,
     no_built_in_roots: bool,
     identity: Option<Identity>,
+    pins: Pins,
     server_name: Option<String>,
     use_sni: bool,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
     min_protocol: TlsVersion,
-}
-
-/// A certificate with its chain, and the key, in PEM, parsed before.
-#[derive(Clone)]
-#[cfg_attr(not(feature = "native-tls"), allow(dead_code))]
-struct Identity {
-    chain: Arc<str>,
-    key: Arc<str>,
-}
-
-impl Identity {
-    fn parse(certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
-        let identity = Identity {
-            chain: pem::certificates(certificates_pem)?.concat().into(),
-            key: pem::private_key(key_pem)?.into(),
-        };
-        Context::check_identity(&identity)?;
-        Ok(identity)
-    }
-}
-
-/// A build without TLS: settings can be made, and a connection with them fails.
-#[cfg(not(feature = "native-tls"))]
-mod none {
-    use super::{Error, Identity, Settings, TlsError, TlsSession};
-
-    #[derive(Clone, Copy)]
-    pub(super) enum Context {}
-
-    impl Context {
-        pub(super) fn new(_: &Settings) -> Result<Self, Error> {
-            Err(
-                TlsError::plain("this build of wsync has no TLS feature, such as native-tls")
-                    .into(),
-            )
-        }
-
-        pub(super) fn check_certificate(_: &str) -> Result<(), TlsError> {
-            Ok(())
-        }
-
-        pub(super) fn check_identity(_: &Identity) -> Result<(), TlsError> {
-            Ok(())
-        }
-
-        pub(super) fn client(&self, _: &str) -> Result<Box<dyn TlsSession>, Error> {
-            match *self {}
-        }
-
-        pub(super) fn server(&self) -> Result<Box<dyn TlsSession>, Error> {
-            match *self {}
-        }
-    }
 }

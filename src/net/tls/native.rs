@@ -1,6 +1,8 @@
 //! The TLS of the platform, over a pipe in memory.
 
-use super::{Identity, Settings, Side, TlsSession, TlsVersion};
+use super::identity::Identity;
+use super::session::{Context, TlsSession};
+use super::{Settings, Side, TlsVersion};
 use crate::error::{Error, TlsError};
 use native_tls::{
     Certificate, HandshakeError, MidHandshakeTlsStream, Protocol, TlsAcceptor, TlsConnector,
@@ -18,6 +20,8 @@ const KEPT: usize = 4 << 10;
 const RECORD: usize = 16 << 10;
 /// More than what a record is longer than its plaintext, in any version and cipher.
 const OVERHEAD: usize = 256;
+/// What WebSockets are spoken over (RFC 7301 section 6).
+const HTTP_1_1: &str = "http/1.1";
 /// native-tls turns TLS 1.3 off in its OpenSSL servers (`mozilla_intermediate`), and every handshake
 /// would fail if that were the oldest version.
 const SERVER_NEWEST: TlsVersion = if cfg!(windows) {
@@ -29,12 +33,12 @@ const SERVER_NEWEST: TlsVersion = if cfg!(windows) {
 const READS_AHEAD: bool = cfg!(any(windows, target_vendor = "apple"));
 
 /// What native-tls made of the settings.
-pub(super) enum Context {
+pub(super) enum Native {
     Client(TlsConnector),
     Server(TlsAcceptor),
 }
 
-impl Context {
+impl Native {
     pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
         let min_protocol = Some(match settings.min_protocol {
             TlsVersion::Tls12 => Protocol::Tlsv12,
@@ -45,14 +49,21 @@ impl Context {
             if settings.min_protocol > SERVER_NEWEST {
                 return Err(TlsError::plain("servers of native-tls speak TLS 1.2 at most").into());
             }
+            if !settings.client_roots.is_empty() {
+                let wrong = "servers of native-tls cannot ask clients for certificates";
+                return Err(TlsError::plain(wrong).into());
+            }
             let mut builder = TlsAcceptor::builder(identity.clone());
-            builder.min_protocol_version(min_protocol);
+            builder
+                .min_protocol_version(min_protocol)
+                .accept_alpn(&[HTTP_1_1]);
             let acceptor = builder.build().map_err(|e| error("the settings", e))?;
-            return Ok(Context::Server(acceptor));
+            return Ok(Native::Server(acceptor));
         }
         let mut builder = TlsConnector::builder();
         builder
             .min_protocol_version(min_protocol)
+            .request_alpns(&[HTTP_1_1])
             .disable_built_in_roots(settings.no_built_in_roots)
             .use_sni(settings.use_sni)
             .danger_accept_invalid_certs(settings.accept_invalid_certs)
@@ -64,37 +75,39 @@ impl Context {
             builder.identity(identity);
         }
         let connector = builder.build().map_err(|e| error("the settings", e))?;
-        Ok(Context::Client(connector))
+        Ok(Native::Client(connector))
     }
+}
 
-    pub(super) fn check_certificate(pem: &str) -> Result<(), TlsError> {
-        certificate(pem).map(drop)
-    }
-
-    /// OpenSSL looks whether key and certificate belong together when a connector is made of them; an
-    /// acceptor would fail each handshake instead.
-    pub(super) fn check_identity(pem: &Identity) -> Result<(), TlsError> {
-        TlsConnector::builder()
-            .identity(identity(pem)?)
-            .disable_built_in_roots(true)
-            .build()
-            .map(drop)
-            .map_err(|e| error("the certificate and its key", e))
-    }
-
-    pub(super) fn client(&self, host: &str) -> Result<Box<dyn TlsSession>, Error> {
+impl Context for Native {
+    fn client(&self, host: &str) -> Result<Box<dyn TlsSession>, Error> {
         match self {
-            Context::Client(connector) => session(|pipe| connector.connect(host, pipe)),
-            Context::Server(_) => Err(TlsError::plain("these are a server's settings").into()),
+            Native::Client(connector) => session(|pipe| connector.connect(host, pipe)),
+            Native::Server(_) => Err(TlsError::plain("these are a server's settings").into()),
         }
     }
 
-    pub(super) fn server(&self) -> Result<Box<dyn TlsSession>, Error> {
+    fn server(&self) -> Result<Box<dyn TlsSession>, Error> {
         match self {
-            Context::Server(acceptor) => session(|pipe| acceptor.accept(pipe)),
-            Context::Client(_) => Err(TlsError::plain("these are a client's settings").into()),
+            Native::Server(acceptor) => session(|pipe| acceptor.accept(pipe)),
+            Native::Client(_) => Err(TlsError::plain("these are a client's settings").into()),
         }
     }
+}
+
+pub(super) fn check_certificate(pem: &str) -> Result<(), TlsError> {
+    certificate(pem).map(drop)
+}
+
+/// OpenSSL looks whether key and certificate belong together when a connector is made of them; an
+/// acceptor would fail each handshake instead.
+pub(super) fn check_identity(pem: &Identity) -> Result<(), TlsError> {
+    TlsConnector::builder()
+        .identity(identity(pem)?)
+        .disable_built_in_roots(true)
+        .build()
+        .map(drop)
+        .map_err(|e| error("the certificate and its key", e))
 }
 
 fn certificate(pem: &str) -> Result<Certificate, TlsError> {
@@ -254,6 +267,13 @@ impl TlsSession for NativeSession {
         .is_empty()
     }
 
+    fn peer_certificate(&self) -> Option<Vec<u8>> {
+        let State::Open(stream) = &self.state else {
+            return None;
+        };
+        stream.peer_certificate().ok()??.to_der().ok()
+    }
+
     fn close(&mut self) {
         if let State::Open(stream) = &mut self.state {
             if !mem::replace(&mut self.closed, true) {
@@ -369,3 +389,10 @@ impl fmt::Debug for Pipe {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+const BACKEND: super::TlsBackend = super::TlsBackend::NativeTls;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod)] // The same tests for each library.
+mod tests;

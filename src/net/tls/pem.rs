@@ -44,6 +44,14 @@ pub(super) fn private_key(pem: &[u8]) -> Result<String, TlsError> {
     }
 }
 
+/// One block.
+#[cfg(feature = "pkcs12")]
+pub(super) fn block(label: &str, der: &[u8]) -> String {
+    let encode = |line| data_encoding::BASE64.encode(line) + "\n";
+    let lines: String = der.chunks(48).map(encode).collect();
+    format!("{BEGIN}{label}{DASHES}\n{lines}{END}{label}{DASHES}\n")
+}
+
 struct Block {
     label: String,
     text: String,

@@ -1,6 +1,8 @@
 //! A client and a server joined in memory.
 
-use super::*;
+use super::BACKEND;
+use crate::error::Error;
+use crate::net::tls::{TlsBackend, TlsConfig, TlsSession, TlsVersion};
 use std::time::Instant;
 
 const CA: &[u8] = include_bytes!("../../../tests/certs/ca.pem");
@@ -9,15 +11,20 @@ const KEY: &[u8] = include_bytes!("../../../tests/certs/server.key");
 const OTHER_KEY: &[u8] = include_bytes!("../../../tests/certs/other.key");
 const SEC1_KEY: &[u8] = include_bytes!("../../../tests/certs/other-sec1.key");
 
+fn system_config() -> TlsConfig {
+    TlsConfig::client().backend(BACKEND).unwrap()
+}
+
 fn client_config() -> TlsConfig {
-    TlsConfig::client()
+    system_config()
         .disable_built_in_roots(true)
         .add_root_certificate_pem(CA)
         .unwrap()
 }
 
 fn server_config() -> TlsConfig {
-    TlsConfig::server(CHAIN, KEY).unwrap()
+    let config = TlsConfig::server(CHAIN, KEY).unwrap();
+    config.backend(BACKEND).unwrap()
 }
 
 /// One end, and what it received.
@@ -121,6 +128,9 @@ fn handshake_succeeds_with_each_flight_cut_in_two_at_any_byte() {
 
 #[test]
 fn a_server_that_cannot_speak_the_version_asked_for_says_so() {
+    if BACKEND != TlsBackend::NativeTls {
+        return;
+    }
     let server = server_config().min_protocol(TlsVersion::Tls13);
     assert!(matches!(server.server_session(), Err(Error::Tls(_))));
     let client = client_config().min_protocol(TlsVersion::Tls13);
@@ -242,7 +252,8 @@ fn a_changed_byte_is_an_error_with_an_alert_and_what_came_before_is_kept() {
     assert_eq!(server.received, b"good");
     assert!(server.session.has_output());
     let error = server.pass_to(&mut client, &mut || usize::MAX).unwrap_err();
-    assert!(error.to_string().contains("bad record mac"), "{error}");
+    let text = error.to_string().replace(' ', "").to_lowercase();
+    assert!(text.contains("badrecordmac"), "{error}");
 }
 
 #[test]
@@ -283,7 +294,11 @@ fn accepted(client: TlsConfig, host: &str) {
 #[test]
 fn a_certificate_for_another_host_is_refused_unless_asked_for() {
     let error = refused(client_config(), "example.com");
-    assert!(error.contains("hostname mismatch"), "{error}");
+    let mismatch = match BACKEND {
+        TlsBackend::NativeTls => "hostname mismatch",
+        TlsBackend::Rustls => "not valid for name",
+    };
+    assert!(error.contains(mismatch), "{error}");
     refused(client_config(), "127.0.0.2");
     accepted(client_config().server_name("localhost"), "example.com");
     refused(client_config().server_name("example.com"), "localhost");
@@ -314,9 +329,9 @@ fn every_name_of_the_certificate_is_accepted() {
 
 #[test]
 fn an_unknown_root_is_refused_unless_asked_for() {
-    let nothing = TlsConfig::client().disable_built_in_roots(true);
+    let nothing = system_config().disable_built_in_roots(true);
     refused(nothing.clone(), "localhost");
-    refused(TlsConfig::client(), "localhost");
+    refused(system_config(), "localhost");
     refused(
         nothing.clone().danger_accept_invalid_hostnames(true),
         "localhost",
@@ -346,9 +361,7 @@ fn bad_pem_fails_where_it_is_given() {
         .replace("MII", "AAA")
         .into_bytes();
     for pem in [b"".as_slice(), b"nonsense", KEY, &CA[..100], &damaged] {
-        let error = TlsConfig::client()
-            .add_root_certificate_pem(pem)
-            .unwrap_err();
+        let error = system_config().add_root_certificate_pem(pem).unwrap_err();
         assert!(matches!(error, Error::Tls(_)), "{error}");
     }
     for (chain, key) in [
@@ -357,9 +370,10 @@ fn bad_pem_fails_where_it_is_given() {
         (CHAIN, SEC1_KEY),
         (CHAIN, OTHER_KEY),
     ] {
-        let error = TlsConfig::server(chain, key).unwrap_err();
+        let made = TlsConfig::server(chain, key).and_then(|tls| tls.backend(BACKEND));
+        let error = made.unwrap_err();
         assert!(matches!(error, Error::Tls(_)), "{error}");
-        assert!(TlsConfig::client().identity_pem(chain, key).is_err());
+        assert!(system_config().identity_pem(chain, key).is_err());
     }
 }
 

@@ -162,3 +162,35 @@ fn a_server_that_stops_within_a_time_counts_those_whom_it_tells() {
         assert_eq!(report.busy, 0);
     });
 }
+
+#[test]
+fn what_a_server_counts_never_gets_less_while_connections_end() {
+    check(|| {
+        let server = Server::builder().config(config()).bind("127.0.0.1:0");
+        let server = server.unwrap();
+        let wires = [Wire::new(1000), Wire::new(1000)];
+        let clients = wires.each_ref().map(|wire| client(wire, REQUEST));
+        let accepting = accept(&server, wires.into());
+        let looking = server.clone();
+        let looking = thread::spawn(move || {
+            let (mut opened, mut came) = (0, 0);
+            for _ in 0..3 {
+                let stats = looking.stats();
+                assert!(stats.open <= stats.opened && stats.opened >= opened);
+                assert!(stats.total.wire_received >= came);
+                (opened, came) = (stats.opened, stats.total.wire_received);
+            }
+        });
+        server.shutdown().unwrap();
+        for thread in [accepting, looking] {
+            thread.join().unwrap();
+        }
+        let answers = clients.map(|client| client.join().unwrap());
+        let welcome = |answer: &&Answer| matches!(answer, Answer::Welcome(_));
+        let opened = answers.iter().filter(welcome).count() as u64;
+        let stats = server.stats();
+        assert_eq!((stats.opened, stats.open, stats.opening), (opened, 0, 0));
+        // Each has answered Close, in a frame with a mask and a code.
+        assert_eq!(stats.total.wire_received, 8 * opened);
+    });
+}

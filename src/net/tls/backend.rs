@@ -1,0 +1,86 @@
+//! The choice of the TLS library.
+
+use super::Settings;
+use super::identity::Identity;
+use super::session::Context;
+use crate::error::{Error, TlsError};
+
+/// The library that speaks TLS. [`TlsConfig::backend`](crate::TlsConfig::backend) sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum TlsBackend {
+    /// That of the platform: OpenSSL, SChannel or Secure Transport. Feature `native-tls` or
+    /// `native-tls-vendored`.
+    #[default]
+    NativeTls,
+    /// rustls with ring. Feature `rustls`. Servers speak TLS 1.3, too, and can ask clients for certificates.
+    /// A certificate must have its names as alternative names (RFC 6125), not only as common name.
+    Rustls,
+}
+
+impl TlsBackend {
+    /// Whether the build has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            TlsBackend::NativeTls => cfg!(feature = "native-tls"),
+            TlsBackend::Rustls => cfg!(feature = "rustls"),
+        }
+    }
+
+    pub(super) fn check_available(self) -> Result<(), TlsError> {
+        if self.is_available() {
+            return Ok(());
+        }
+        Err(TlsError::plain(match self {
+            TlsBackend::NativeTls => {
+                "this build of wsync lacks the feature native-tls; TlsConfig::backend chooses another"
+            }
+            TlsBackend::Rustls => "this build of wsync lacks the feature rustls",
+        }))
+    }
+
+    pub(super) fn context(self, settings: &Settings) -> Result<Box<dyn Context>, Error> {
+        self.check_available()?;
+        match self {
+            #[cfg(feature = "native-tls")]
+            TlsBackend::NativeTls => Ok(Box::new(super::native::Native::new(settings)?)),
+            #[cfg(feature = "rustls")]
+            TlsBackend::Rustls => Ok(Box::new(super::rustls::Rustls::new(settings)?)),
+            #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
+            _ => {
+                let _ = settings;
+                Err(TlsError::plain("this build of wsync lacks the TLS library").into())
+            }
+        }
+    }
+
+    /// Whether a certificate can be parsed. What a library that is not there would say, nobody knows.
+    pub(super) fn check_certificate(self, pem: &str) -> Result<(), TlsError> {
+        match self {
+            #[cfg(feature = "native-tls")]
+            TlsBackend::NativeTls => super::native::check_certificate(pem),
+            #[cfg(feature = "rustls")]
+            TlsBackend::Rustls => super::rustls::check_certificate(pem),
+            #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
+            _ => {
+                let _ = pem;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether certificate and key can be parsed, and belong together.
+    pub(super) fn check_identity(self, identity: &Identity) -> Result<(), TlsError> {
+        match self {
+            #[cfg(feature = "native-tls")]
+            TlsBackend::NativeTls => super::native::check_identity(identity),
+            #[cfg(feature = "rustls")]
+            TlsBackend::Rustls => super::rustls::check_identity(identity),
+            #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
+            _ => {
+                let _ = identity;
+                Ok(())
+            }
+        }
+    }
+}
