@@ -70,6 +70,13 @@ impl Peer {
         assert!(status.success(), "{status}");
     }
 
+    /// Kills it: everything that it had printed and nobody has read.
+    pub(crate) fn killed(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.lines.iter().collect()
+    }
+
     /// Its exit status; a panic when it is not done in time.
     pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let deadline = Instant::now() + timeout;

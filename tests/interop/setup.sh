@@ -3,7 +3,8 @@
 #
 #   setup.sh [DIR]      default DIR: target/interop of the project
 #
-# DIR/peer-py and DIR/peer-node then run peer.py and peer.mjs. Prints errors only; does nothing when done before.
+# DIR/peer-py, DIR/features-py and DIR/peer-node then run peer.py, features.py and peer.mjs. Prints errors only;
+# does nothing when done before.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,12 +47,14 @@ if ! installed package.json || ! [ -e "$dir/node_modules/ws/package.json" ]; the
   remember package.json
 fi
 
-cat >"$dir/peer-py" <<WRAP
+for name in peer features; do
+  cat >"$dir/$name-py" <<WRAP
 #!/bin/sh
-exec '$dir/venv/bin/python' '$here/peer.py' "\$@"
+exec '$dir/venv/bin/python' '$here/$name.py' "\$@"
 WRAP
+done
 cat >"$dir/peer-node" <<WRAP
 #!/bin/sh
 WSYNC_INTEROP='$dir' exec node '$here/peer.mjs' "\$@"
 WRAP
-chmod +x "$dir/peer-py" "$dir/peer-node"
+chmod +x "$dir/peer-py" "$dir/features-py" "$dir/peer-node"
