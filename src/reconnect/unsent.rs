@@ -20,7 +20,8 @@ pub enum WhileDown {
     },
     /// The same, and a message counts until the peer has answered a ping behind it; whatever it has not is
     /// sent again on the next connection. So each message of a successful send comes to the peer at least
-    /// once, in order; those that were under way when a connection was lost may come twice. Pings follow one
+    /// once, in order; those that were under way when a connection was lost may come twice. A peer answers a ping
+    /// when it reads it: what it has read and not handled yet is lost with its process. Pings follow one
     /// at a time; an [`on_pong`](crate::ClientBuilder::on_pong) of the client's is not called.
     Resend {
         /// Messages.
