@@ -80,7 +80,8 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// A client of the server at `uri`.
+    /// A client of the server at `uri`. With the feature `url` its host may be in other scripts than ASCII;
+    /// it is then turned into what DNS knows it as, `xn--…` (UTS 46). An `url::Url` will do, too.
     pub fn new(uri: impl Into<String>) -> Self {
         ClientBuilder {
             uri: uri.into(),

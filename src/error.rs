@@ -269,6 +269,10 @@ pub enum UriError {
     UserInfo,
     /// `wss` in a build without a TLS feature.
     TlsUnavailable,
+    /// A host in another script than ASCII that has no form in ASCII (UTS 46).
+    Idna,
+    /// A host in another script than ASCII in a build without the feature `url`.
+    IdnaUnavailable,
 }
 
 plain_error!(UriError, Uri, {
@@ -279,6 +283,8 @@ plain_error!(UriError, Uri, {
     UriError::Port => "uri.port", "its port is not a number up to 65535";
     UriError::UserInfo => "uri.user_info", "its user information is not a user name and a password";
     UriError::TlsUnavailable => "uri.tls_unavailable", "wss needs a TLS feature of wsync, such as native-tls";
+    UriError::Idna => "uri.idna", "its host is no name, nor can one be made of it (UTS 46)";
+    UriError::IdnaUnavailable => "uri.idna_unavailable", "a host in another script than ASCII needs the feature url of wsync";
 });
 
 mod proxy;

@@ -180,6 +180,7 @@
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
+//! | `url` | no | host names in other scripts than ASCII (UTS 46) | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
 //! [`UriError::TlsUnavailable`]. [`TlsConfig`] has the settings of TLS. On Linux a *server* speaks
