@@ -1,5 +1,8 @@
 //! User names and passwords (RFC 3986 section 3.2.1, RFC 7617).
 
+#[cfg(feature = "digest")]
+pub(crate) mod digest;
+
 use crate::error::UriError;
 use data_encoding::BASE64;
 use http::HeaderValue;

@@ -180,6 +180,8 @@
 //! | `native-tls-vendored` | no | the same, with OpenSSL from source on Linux | a C compiler, make and perl |
 //! | `deflate` | yes | compression; without it, asking for it is a [`Misuse::Config`] | |
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
+//! | `cookies` | no | `CookieJar`: cookies that servers give, and that go back to them | |
+//! | `digest` | no | `ClientBuilder::digest_auth` (RFC 7616) | |
 //! | `url` | no | host names in other scripts than ASCII (UTS 46) | |
 //!
 //! Without a TLS feature there is no `wss`: connecting to such an address is an
@@ -237,6 +239,8 @@ mod sync;
 mod uri;
 mod websocket;
 
+#[cfg(feature = "cookies")]
+pub use client::CookieJar;
 pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
 pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};

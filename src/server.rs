@@ -3,6 +3,7 @@
 mod accept;
 mod accepting;
 mod auth;
+mod cookies;
 mod hub;
 mod limits;
 mod origin;
