@@ -347,7 +347,7 @@ impl ClientBuilder {
     }
 
     /// Connects over a stream that leads to the server already: TLS for `wss`, then the opening
-    /// handshake.
+    /// handshake. [`BlockingTransport`](crate::BlockingTransport) makes one of anything that reads and writes.
     ///
     /// # Errors
     ///

@@ -56,7 +56,7 @@
 //! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
 //! which ends with the lookup. One `ws-timer` for the whole process starts when a connection must
 //! be bounded and nobody waits for it, or is to be kept alive. One `ws-refuse` per server lets clients read
-//! why there is no place for them.
+//! why there is no place for them. A [`BlockingTransport`] has two, `ws-pump-in` and `ws-pump-out`.
 //!
 //! # The queue
 //!
@@ -254,7 +254,7 @@ pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
-pub use net::{Interest, Ready, TlsConfig, TlsVersion, Transport};
+pub use net::{BlockingTransport, Interest, Ready, TlsConfig, TlsVersion, Transport};
 pub use protocol::Role;
 pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};
