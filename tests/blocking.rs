@@ -369,6 +369,14 @@ fn a_peer_that_does_not_read_makes_a_send_time_out_and_a_drop_ends_the_threads()
     });
 }
 
+/// Writes until nothing is taken any more.
+fn fill(transport: &impl Transport) {
+    let soon = || Some(Instant::now() + Duration::from_millis(200));
+    while transport.wait(Interest::WRITABLE, soon()).unwrap().writable {
+        let _ = transport.write(&[0; 100_000]);
+    }
+}
+
 #[test]
 fn a_drop_ends_the_threads_whatever_they_wait_for() {
     watchdog(60, || {
@@ -379,10 +387,7 @@ fn a_drop_ends_the_threads_whatever_they_wait_for() {
             other.set_nonblocking(true).unwrap();
             let _ = Write::write(&mut other, &vec![0; inbound]);
             if outbound > 0 {
-                let soon = || Some(Instant::now() + Duration::from_millis(200));
-                while transport.wait(Interest::WRITABLE, soon()).unwrap().writable {
-                    let _ = transport.write(&vec![0; 100_000]);
-                }
+                fill(&transport);
             }
             assert_eq!(threads.strong_count(), 2);
             drop(transport);
@@ -396,10 +401,7 @@ fn what_need_not_arrive_is_not_waited_for() {
     watchdog(60, || {
         let (one, _other) = tcp();
         let (transport, threads) = pumped(one);
-        let soon = || Some(Instant::now() + Duration::from_millis(200));
-        while transport.wait(Interest::WRITABLE, soon()).unwrap().writable {
-            let _ = transport.write(&vec![0; 100_000]);
-        }
+        fill(&transport);
         transport.discard_on_drop();
         let began = Instant::now();
         drop(transport);
