@@ -59,10 +59,10 @@ impl<'b> Course<'b> {
         Ok(headers)
     }
 
-    /// An answer came, whatever it says.
+    /// An answer came, whatever it says; or none.
     #[cfg(feature = "cookies")]
-    pub(super) fn hear(&self, headers: &HeaderMap) {
-        if let Some(jar) = &self.builder.cookies {
+    pub(super) fn hear(&self, headers: Option<&HeaderMap>) {
+        if let (Some(jar), Some(headers)) = (&self.builder.cookies, headers) {
             jar.take_from(headers, &self.target);
         }
     }

@@ -38,13 +38,10 @@ impl ClientBuilder {
         link.write_all(&handshake.request_bytes(), deadline)?;
         let answer = exchange(&mut link, &mut handshake, deadline);
         #[cfg(feature = "cookies")]
-        match &answer {
-            Ok(agreed) => course.hear(agreed.response.headers()),
-            Err(error) => error
-                .response()
-                .into_iter()
-                .for_each(|response| course.hear(response.headers())),
-        }
+        course.hear(match &answer {
+            Ok(agreed) => Some(agreed.response.headers()),
+            Err(error) => error.response().map(http::Response::headers),
+        });
         let mut agreed = answer?;
         let parts = link.into_parts();
         agreed.rest.extend_from_slice(&parts.pending);
