@@ -1,27 +1,30 @@
 //! Connecting (RFC 6455 section 4.1).
 
+#[cfg(feature = "cookies")]
+mod cookies;
+mod course;
+mod opening;
 mod reaching;
 mod redirect;
 mod route;
 
 use crate::compression::Compression;
 use crate::config::{Config, deadline};
-use crate::connection::Opened;
+#[cfg(feature = "digest")]
+use crate::credentials::Credentials;
 use crate::delivery::{Delivery, Event, OnPong};
 use crate::error::{Error, Misuse, UriError};
-use crate::handle::{Head, Heads};
-use crate::handshake::{self, ClientHandshake, RequestOptions};
 use crate::keepalive::Pong;
 use crate::message::Message;
-use crate::net::link::Link;
 use crate::net::{TlsConfig, Transport};
-use crate::protocol::Role;
 use crate::sender::Sender;
 use crate::uri::Target;
 use crate::websocket::WebSocket;
+#[cfg(feature = "cookies")]
+pub use cookies::CookieJar;
+use course::Course;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use route::{Route, prepared};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Connects to a `ws://` or `wss://` address with the defaults: [`ClientBuilder`] has the choices.
@@ -75,12 +78,17 @@ pub struct ClientBuilder {
     route: Route,
     /// So many are followed.
     redirects: usize,
+    #[cfg(feature = "cookies")]
+    cookies: Option<CookieJar>,
+    #[cfg(feature = "digest")]
+    digest: Option<Credentials>,
     /// A value that HTTP does not allow; `connect` tells.
     misuse: Option<Misuse>,
 }
 
 impl ClientBuilder {
-    /// A client of the server at `uri`.
+    /// A client of the server at `uri`. With the feature `url` its host may be in other scripts than ASCII;
+    /// it is then turned into what DNS knows it as, `xn--…` (UTS 46). An `url::Url` will do, too.
     pub fn new(uri: impl Into<String>) -> Self {
         ClientBuilder {
             uri: uri.into(),
@@ -97,6 +105,10 @@ impl ClientBuilder {
             on_pong: OnPong::default(),
             route: Route::default(),
             redirects: 0,
+            #[cfg(feature = "cookies")]
+            cookies: None,
+            #[cfg(feature = "digest")]
+            digest: None,
             misuse: None,
         }
     }
@@ -323,23 +335,19 @@ impl ClientBuilder {
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn connect(&self) -> Result<WebSocket, Error> {
-        let (mut target, deadline) = self.start()?;
-        let mut headers = self.headers.clone();
-        let mut redirects = self.redirects;
+        let (target, deadline) = self.start()?;
+        let mut course = Course::new(self, target);
         loop {
-            let link = (self.route).link(&target, &self.config.socket, deadline)?;
-            match self.open(link, &target, &headers, deadline) {
-                Err(error) if redirects > 0 => {
-                    target = redirect::follow(&target, error, &mut headers)?;
-                    redirects -= 1;
-                }
-                result => return result,
+            let link = (self.route).link(course.target(), &self.config.socket, deadline)?;
+            match self.open(link, &mut course, deadline) {
+                Err(error) => course.go_on(error)?,
+                opened => return opened,
             }
         }
     }
 
     /// Connects over a stream that leads to the server already: TLS for `wss`, then the opening
-    /// handshake.
+    /// handshake. [`BlockingTransport`](crate::BlockingTransport) makes one of anything that reads and writes.
     ///
     /// # Errors
     ///
@@ -361,7 +369,7 @@ impl ClientBuilder {
     /// ```
     pub fn connect_over(&self, stream: impl Transport) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;
-        self.open(prepared(stream)?, &target, &self.headers, deadline)
+        self.open(prepared(stream)?, &mut Course::new(self, target), deadline)
     }
 
     fn value(&mut self, value: impl AsRef<str>) -> Option<HeaderValue> {
@@ -382,74 +390,5 @@ impl ClientBuilder {
         }
         let deadline = deadline(Instant::now(), self.config.timeouts.open);
         Ok((target, deadline))
-    }
-
-    fn open(
-        &self,
-        mut link: Link,
-        target: &Target,
-        headers: &HeaderMap,
-        deadline: Option<Instant>,
-    ) -> Result<WebSocket, Error> {
-        let mut handshake = ClientHandshake::new(
-            target,
-            &RequestOptions {
-                headers: headers.clone(),
-                origin: self.origin.clone(),
-                subprotocols: self.subprotocols.clone(),
-                user_agent: self.user_agent.clone(),
-                compression: self.config.compression,
-                head_limit: self.config.limits.head,
-            },
-        )?;
-        if target.is_secure() {
-            link.start_tls_client(&self.tls, target.host(), deadline)?;
-        }
-        link.write_all(&handshake.request_bytes(), deadline)?;
-        let mut agreed = exchange(&mut link, &mut handshake, deadline)?;
-        let parts = link.into_parts();
-        agreed.rest.extend_from_slice(&parts.pending);
-        log::debug!("connected to {}:{}", target.host(), target.port());
-        let mut opened = Opened {
-            role: Role::Client,
-            config: Arc::new(self.config.clone()),
-            transport: parts.transport,
-            tls: parts.tls,
-            ended: parts.ended,
-            rest: agreed.rest,
-            deflate: agreed.deflate,
-            outlet: self.delivery.outlet(),
-            on_pong: self.on_pong.clone(),
-            place: None,
-        };
-        let heads = Heads {
-            request: Box::new(handshake.request().clone()),
-            response: Head::parsed(Box::new(agreed.response)),
-        };
-        let (ws, reader) = WebSocket::new(&mut opened, heads, agreed.subprotocol);
-        reader.start(ws.sender())?;
-        Ok(ws)
-    }
-}
-
-fn exchange(
-    link: &mut Link,
-    handshake: &mut ClientHandshake,
-    deadline: Option<Instant>,
-) -> Result<handshake::Opened, Error> {
-    let mut bytes = Vec::new();
-    loop {
-        bytes.clear();
-        let read = match link.read(&mut bytes, deadline) {
-            // A refusal that is cut off tells more than that it was.
-            Err(error) => return Err(handshake.refused_so_far().map_or(error, Error::from)),
-            Ok(read) => read,
-        };
-        if read == 0 {
-            return Err(handshake.receive_eof().into());
-        }
-        if let Some(opened) = handshake.receive(&bytes)? {
-            return Ok(opened);
-        }
     }
 }

@@ -1,5 +1,8 @@
 //! User names and passwords (RFC 3986 section 3.2.1, RFC 7617).
 
+#[cfg(feature = "digest")]
+pub(crate) mod digest;
+
 use crate::error::UriError;
 use data_encoding::BASE64;
 use http::HeaderValue;
@@ -27,7 +30,7 @@ impl Credentials {
     /// What stands before the `@` of a URI.
     pub(crate) fn parse(user_info: &str) -> Result<Self, UriError> {
         let (user, password) = user_info.split_once(':').ok_or(UriError::UserInfo)?;
-        if user_info.contains('@') {
+        if user_info.contains('@') || !user_info.is_ascii() {
             return Err(UriError::UserInfo);
         }
         Credentials::new(percent_decode(user)?, percent_decode(password)?)

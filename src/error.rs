@@ -251,39 +251,11 @@ macro_rules! plain_error {
     };
 }
 
-/// What is wrong with an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UriError {
-    /// Not a URI (RFC 3986).
-    Syntax,
-    /// The scheme is not `ws`, `wss` or `ws+unix`.
-    Scheme,
-    /// No host.
-    Host,
-    /// A fragment, which RFC 6455 section 3 forbids.
-    Fragment,
-    /// A port that is not a number of 16 bits.
-    Port,
-    /// User information that cannot be sent.
-    UserInfo,
-    /// `wss` in a build that lacks the TLS library of the configuration.
-    TlsUnavailable,
-}
-
-plain_error!(UriError, Uri, {
-    UriError::Syntax => "uri.syntax", "it is not a URI";
-    UriError::Scheme => "uri.scheme", "its scheme is not ws, wss or ws+unix";
-    UriError::Host => "uri.host", "it has no host";
-    UriError::Fragment => "uri.fragment", "it has a fragment (#), which RFC 6455 forbids";
-    UriError::Port => "uri.port", "its port is not a number up to 65535";
-    UriError::UserInfo => "uri.user_info", "its user information is not a user name and a password";
-    UriError::TlsUnavailable => "uri.tls_unavailable", "wss needs the feature native-tls of wsync, or rustls and TlsConfig::backend";
-});
-
 mod proxy;
+mod uri;
 
 pub use proxy::ProxyError;
+pub use uri::UriError;
 
 /// A call that the protocol or the configuration does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,6 +269,8 @@ pub enum Misuse {
     ControlPayload(usize),
     /// A header name or value that HTTP does not allow, or one that the handshake sets itself.
     Header,
+    /// A cookie that is none, or that its address may not set (RFC 6265 section 5.3).
+    Cookie,
     /// A subprotocol that is not a token, or named twice (RFC 6455 section 4.1).
     Subprotocol,
     /// A subprotocol, response or header that does not fit the request.
@@ -320,6 +294,7 @@ plain_error!(Misuse, Misuse, {
     Misuse::CloseReason(length) => "misuse.close_reason", "a close reason of {length} bytes, {MAX_REASON} are allowed";
     Misuse::ControlPayload(length) => "misuse.control_payload", "a ping or pong of {length} bytes, 125 are allowed";
     Misuse::Header => "misuse.header", "a header that HTTP does not allow or that the handshake sets itself";
+    Misuse::Cookie => "misuse.cookie", "a cookie that is none, or that the address may not set";
     Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
     Misuse::Response => "misuse.response", "a response that does not fit the request";
     Misuse::Panic => "misuse.panic", "a callback panicked";

@@ -57,7 +57,7 @@
 //! client that connects to a host by name within a timeout looks the name up on a `ws-resolve`,
 //! which ends with the lookup. One `ws-timer` for the whole process starts when a connection must
 //! be bounded and nobody waits for it, or is to be kept alive. One `ws-refuse` per server lets clients read
-//! why there is no place for them.
+//! why there is no place for them. A [`BlockingTransport`] has two, `ws-pump-in` and `ws-pump-out`.
 //!
 //! # The queue
 //!
@@ -185,6 +185,9 @@
 //! | `stream` | no | `Receiver::into_stream`, a `futures_core::Stream` | |
 //! | `router` | no | `Routes`: handlers by path, with typed parameters, and by host | |
 //! | `systemd` | no | `Listener::from_systemd`, on Unix: sockets that systemd has opened | |
+//! | `cookies` | no | `CookieJar`: cookies that servers give, and that go back to them | |
+//! | `digest` | no | `ClientBuilder::digest_auth` (RFC 7616) | |
+//! | `url` | no | host names in other scripts than ASCII (UTS 46) | |
 //!
 //! [`TlsConfig`] has the settings of TLS, and says which library speaks it: native-tls unless
 //! [`TlsConfig::backend`] names another, in every build. Where that library is missing, connecting to a `wss`
@@ -248,6 +251,8 @@ mod sync;
 mod uri;
 mod websocket;
 
+#[cfg(feature = "cookies")]
+pub use client::CookieJar;
 pub use client::{ClientBuilder, connect};
 pub use close::{CloseCode, CloseFrame, Closed, Initiator, MAX_REASON};
 pub use compression::{Compression, DeflateParams, PreparedMessage, SendOptions};
@@ -262,7 +267,7 @@ pub use handshake::HandshakeError;
 pub use keepalive::{Keepalive, Latency, Pong};
 pub use message::{Message, MessageKind, Text};
 pub use message_writer::MessageWriter;
-pub use net::{Interest, Ready, TlsBackend, TlsConfig, TlsVersion, Transport};
+pub use net::{BlockingTransport, Interest, Ready, TlsBackend, TlsConfig, TlsVersion, Transport};
 pub use protocol::Role;
 pub use proxy::Proxy;
 pub use queue::{HighWater, QueueSize, QueueStats, QueueView};

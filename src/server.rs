@@ -4,6 +4,7 @@ mod accept;
 mod accepting;
 mod auth;
 mod builder;
+mod cookies;
 mod hub;
 mod limits;
 mod listener;

@@ -76,7 +76,7 @@ impl ClientBuilder {
     /// Follows up to `most` redirects (301, 302, 303, 307, 308). Defaults to 0: a redirect is a refusal.
     ///
     /// None leads from `wss` to `ws`, and another origin gets no `Authorization`, `Cookie` and
-    /// `Proxy-Authorization`. The open timeout is for all of it together. Without effect on
+    /// `Proxy-Authorization` that were set as headers. The open timeout is for all of it together. Without effect on
     /// [`connect_over`](Self::connect_over).
     #[must_use]
     pub fn follow_redirects(mut self, most: usize) -> Self {
@@ -106,6 +106,53 @@ impl ClientBuilder {
             }
             Err(_) => self.misuse = Some(Misuse::Header),
         }
+        self
+    }
+
+    /// Answers a challenge of the server's (RFC 7616): a 401 that asks for Digest is followed by one more
+    /// request, with the answer to it, at most once for each [`connect`](Self::connect). MD5, SHA-256 and
+    /// SHA-512-256 are known, with `userhash` and the quality `auth`; of several the first that can be
+    /// answered is. The password never leaves this machine, and what is made of it goes to the origin of the
+    /// address only, wherever redirects lead. Without effect on [`connect_over`](Self::connect_over).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::ClientBuilder;
+    ///
+    /// let ws = ClientBuilder::new("ws://camera.example/live").digest_auth("user", "password").connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[cfg(feature = "digest")]
+    #[must_use]
+    pub fn digest_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        let (user, password) = (user.as_ref().into(), password.as_ref().into());
+        match Credentials::new(user, password) {
+            Ok(credentials) => self.digest = Some(credentials),
+            Err(_) => self.misuse = Some(Misuse::Header),
+        }
+        self
+    }
+
+    /// Sends the cookies of this jar that are for the address, and puts into it those that come with any
+    /// response: the one that opens the connection, a redirect, a refusal. So redirects and reconnects
+    /// return what the server gave. They stand behind those of a `Cookie` header that was set with
+    /// [`header`](Self::header), in the same line.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, CookieJar};
+    ///
+    /// let jar = CookieJar::new();
+    /// let ws = ClientBuilder::new("wss://example.org/feed").cookie_jar(jar.clone()).connect()?;
+    /// println!("{} cookies came", jar.len());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[cfg(feature = "cookies")]
+    #[must_use]
+    pub fn cookie_jar(mut self, jar: super::CookieJar) -> Self {
+        self.cookies = Some(jar);
         self
     }
 
