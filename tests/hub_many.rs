@@ -5,15 +5,18 @@
 
 mod common;
 
-use common::peer::Peer;
+use common::peer::{FIN, Peer, REQUEST, TEXT, frame};
+use common::process::{Process, next_line, tell, told};
 use common::{
     LATE, Scheme, client_builder, eventually, number_of, numbered, patient, server_builder, spawn,
     watchdog,
 };
 use crossbeam_channel::{Receiver, unbounded};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use wsync::{Config, Event, Hub, Sender, Server};
+use wsync::{Config, Event, Hub, Keepalive, Sender, Server};
 
 fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
@@ -140,4 +143,86 @@ fn a_server_of_five_thousand_shuts_down_in_seconds() {
         }
         drop(senders);
     });
+}
+
+/// The other process of the next test: a server in the hands of one thread, which answers.
+#[test]
+#[ignore = "started by another"]
+fn one_thread_that_answers() {
+    if told().is_none() {
+        return;
+    }
+    raise_limit();
+    let mut config = patient(Config::server());
+    // The clients answer no pings.
+    config.keepalive = Keepalive::off();
+    let server = server_builder(Scheme::Ws).config(config);
+    let server = server.bind("127.0.0.1:0").unwrap();
+    let hub = Hub::new(100_000);
+    let (serving, served, events) = (hub.clone(), server.clone(), hub.events().clone());
+    spawn(move || serving.serve(&served));
+    let answering = hub.clone();
+    spawn(move || {
+        for event in events {
+            if let Event::Message { key, message } = event {
+                answering.send(key, message).unwrap();
+            }
+        }
+    });
+    tell("port", server.local_addr().port());
+    next_line();
+    tell("open", format!("{} {}", hub.len(), rss()));
+    next_line();
+}
+
+#[test]
+#[ignore = "10 000 connections: run it alone, in release"]
+fn one_thread_of_a_hub_answers_ten_thousand_connections() {
+    const COUNT: usize = 10_000;
+    watchdog(300, || {
+        raise_limit();
+        let mut process = Process::start("one_thread_that_answers", "server");
+        let port: u16 = process.hear("port").parse().unwrap();
+        let began = Instant::now();
+        let mut clients: Vec<_> = (0..COUNT).map(|_| open_by_hand(port)).collect();
+        let opening = began.elapsed();
+        let mut rounds = Vec::new();
+        for round in 0..5 {
+            let began = Instant::now();
+            for (n, client) in clients.iter_mut().enumerate() {
+                let text = format!("{n:06} {round}");
+                let bytes = frame(FIN | TEXT, true, text.as_bytes());
+                client.write_all(&bytes).unwrap();
+            }
+            for (n, client) in clients.iter_mut().enumerate() {
+                let mut answer = [0; 10];
+                client.read_exact(&mut answer).unwrap();
+                assert_eq!(&answer[2..], format!("{n:06} {round}").as_bytes());
+            }
+            rounds.push(began.elapsed());
+        }
+        process.say("look");
+        let seen = process.hear("open");
+        println!(
+            "10 000 opened in {opening:?}; a message of each and its answer: {rounds:?}; open, KiB: {seen}"
+        );
+        assert!(seen.starts_with("10000 "), "{seen}");
+        process.say("end");
+    });
+}
+
+/// With one descriptor.
+fn open_by_hand(port: u16) -> TcpStream {
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    tcp.set_nodelay(true).unwrap();
+    tcp.set_read_timeout(Some(LATE)).unwrap();
+    tcp.write_all(REQUEST.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        tcp.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    tcp
 }

@@ -136,7 +136,7 @@ impl Inbound {
         let fin = frame.header.fin;
         let wants_more = if !fin {
             self.assembler.receive_inflated(rest)?;
-            true
+            self.assembler.hand_on_large(now, sink)
         } else if self.assembler.comes_at_once(rest.len()) {
             let payload = copy_out(&mut inflate.block, rest, came > taken);
             self.assembler.finish_inflated(payload, sink)?

@@ -121,13 +121,17 @@ pub(crate) fn tls_backend() -> TlsBackend {
         Ok("native-tls") => TlsBackend::NativeTls,
         Ok(other) => panic!("WSYNC_TEST_TLS: there is no {other}"),
         Err(_) if TlsBackend::NativeTls.is_available() => TlsBackend::NativeTls,
-        Err(_) => TlsBackend::Rustls,
+        Err(_) if TlsBackend::Rustls.is_available() => TlsBackend::Rustls,
+        Err(_) => TlsBackend::default(),
     }
 }
 
 /// A client that trusts the roots of the system.
 pub(crate) fn system_tls() -> TlsConfig {
-    TlsConfig::client().backend(tls_backend()).unwrap()
+    match tls_backend() {
+        TlsBackend::NativeTls => TlsConfig::client(),
+        other => TlsConfig::client().backend(other).unwrap(),
+    }
 }
 
 pub(crate) fn client_tls() -> TlsConfig {

@@ -44,6 +44,33 @@ fn pieces_of_compressed_messages_are_bounded_and_are_the_message() {
 }
 
 #[test]
+fn many_frames_of_one_read_are_handed_on_before_they_are_much() {
+    const FRAMES: usize = 100;
+    // Each is less than is inflated at a time, so that none fills it.
+    let part = vec![7; 15 << 10];
+    for role in ROLES {
+        let mut deflater = Deflater::new(settings(6, 15, 8));
+        let mut bytes = Vec::new();
+        for n in 1..=FRAMES {
+            let mut payload = Vec::new();
+            let (first, end) = match n {
+                1 => (0x42, Part::Flush),
+                FRAMES => (0x80, Part::Last),
+                _ => (0x00, Part::Flush),
+            };
+            deflater.deflate(&part, end, &mut payload);
+            bytes.extend(frame(role, first, &payload));
+        }
+        let mut streaming = streaming(role, 1000);
+        streaming.feed(&bytes);
+        assert!(streaming.joined().0 == Outcome::events([binary(&part.repeat(FRAMES))]));
+        for piece in streaming.pieces() {
+            assert!(piece.payload.len() <= PIECE, "{}", piece.payload.len());
+        }
+    }
+}
+
+#[test]
 fn a_message_as_long_as_the_threshold_is_whole_and_a_longer_one_is_not() {
     for length in [10, 1000, 16 << 10, 20_000, 100_000] {
         let payload = deflated(&Random::new(4).bytes(length));
