@@ -220,16 +220,18 @@ fn called_from_a_handler_it_waits_for_all_others() {
         for &scheme in Scheme::all() {
             let server = builder(scheme).bind("127.0.0.1:0").unwrap();
             let port = server.local_addr().port();
-            let (tell, told) = mpsc::channel();
+            let ((tell, told), (begin, begun)) = (mpsc::channel(), mpsc::channel());
             let (serve, stop) = (server.clone(), server);
             let serving = spawn(move || {
                 serve.serve(move |ws| {
+                    begin.send(()).unwrap();
                     if ws.recv().is_ok() {
                         tell.send(stop.shutdown_within(SOON)).unwrap();
                     }
                 })
             });
             let _silent = silent_peers(scheme, port);
+            wait_for_connections(&begun, 3);
             let ws = client_builder(scheme, port).connect().unwrap();
             ws.send("stop").unwrap();
             let report = told.recv_timeout(LATE).unwrap();

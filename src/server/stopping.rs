@@ -20,7 +20,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct ShutdownReport {
     /// Open connections that were told that the server goes away (1001), or were closing already.
     pub told: usize,
-    /// Of these, how many ended in time.
+    /// Of these, how many ended in time; with those that were still opening when the server was told to stop,
+    /// and were gone when it was over, however they ended.
     pub ended: usize,
     /// Of these, how many were cut off: the peer did not answer the Close frame in time.
     pub cut_off: usize,
