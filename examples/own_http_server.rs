@@ -6,7 +6,7 @@
 use http::Request;
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 use wsync::{Accept, Negotiated, Role, WebSocket};
@@ -17,9 +17,16 @@ fn main() -> Done {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     thread::spawn(move || serve(&listener, answer));
+    visit(address, "/")
+}
 
+/// A browser, and a WebSocket.
+pub(crate) fn visit(address: SocketAddr, path: &str) -> Done {
     let mut browser = TcpStream::connect(address)?;
-    browser.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    write!(
+        browser,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
     let mut page = String::new();
     browser.read_to_string(&mut page)?;
     println!("{page}");

@@ -9,7 +9,7 @@
 #[path = "own_http_server.rs"]
 pub(crate) mod own;
 
-use own::{echo, read_request, serve, wants_websocket};
+use own::{echo, read_request, serve, visit, wants_websocket};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,16 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let inner = pages().map_err(|error| error.to_string())?;
     thread::spawn(move || serve(&listener, move |stream| sort(stream, inner)));
-
-    let mut browser = TcpStream::connect(address)?;
-    browser.write_all(b"GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut page = String::new();
-    browser.read_to_string(&mut page)?;
-    println!("{page}");
-    let ws = wsync::connect(&format!("ws://{address}/"))?;
-    ws.send("hello")?;
-    println!("the echo: {:?}; closed: {}", ws.recv()?, ws.close()?);
-    Ok(())
+    visit(address, "/a")
 }
 
 /// Starts tiny_http, and tells where.

@@ -28,19 +28,22 @@ impl TlsBackend {
     }
 
     pub(super) fn check_available(self) -> Result<(), TlsError> {
-        if self.is_available() {
-            return Ok(());
+        match self.is_available() {
+            true => Ok(()),
+            false => Err(self.is_missing()),
         }
-        Err(TlsError::plain(match self {
+    }
+
+    fn is_missing(self) -> TlsError {
+        TlsError::plain(match self {
             TlsBackend::NativeTls => {
                 "this build of wsync lacks the feature native-tls; TlsConfig::backend chooses another"
             }
             TlsBackend::Rustls => "this build of wsync lacks the feature rustls",
-        }))
+        })
     }
 
     pub(super) fn context(self, settings: &Settings) -> Result<Box<dyn Context>, Error> {
-        self.check_available()?;
         match self {
             #[cfg(feature = "native-tls")]
             TlsBackend::NativeTls => Ok(Box::new(super::native::Native::new(settings)?)),
@@ -49,7 +52,7 @@ impl TlsBackend {
             #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
             _ => {
                 let _ = settings;
-                Err(TlsError::plain("this build of wsync lacks the TLS library").into())
+                Err(self.is_missing().into())
             }
         }
     }

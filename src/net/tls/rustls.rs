@@ -18,8 +18,8 @@ use ::rustls::{
     RootCertStore, ServerConfig, ServerConnection, SignatureScheme, SupportedProtocolVersion,
 };
 use std::io::{self, Read, Write};
+use std::mem;
 use std::sync::Arc;
-use std::{fmt, mem};
 
 /// What WebSockets are spoken over (RFC 7301 section 6).
 const HTTP_1_1: &[u8] = b"http/1.1";
@@ -352,14 +352,6 @@ impl TlsSession for RustlsSession {
         if open && !mem::replace(&mut self.closed, true) {
             self.connection.send_close_notify();
         }
-    }
-}
-
-impl fmt::Debug for RustlsSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RustlsSession")
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
     }
 }
 
