@@ -1,0 +1,3 @@
+//! cargo run -p chat
+
+fn main() {}
