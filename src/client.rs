@@ -89,6 +89,20 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     /// A client of the server at `uri`. With the feature `url` its host may be in other scripts than ASCII;
     /// it is then turned into what DNS knows it as, `xn--…` (UTS 46). An `url::Url` will do, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).connect()?;
+    /// ws.send("hello")?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("hello"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new(uri: impl Into<String>) -> Self {
         ClientBuilder {
             uri: uri.into(),
@@ -114,6 +128,19 @@ impl ClientBuilder {
     }
 
     /// Adds a header to the request. Those of the handshake itself cannot be set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).header("X-Room", "7").connect()?;
+    /// assert_eq!(ws.request().headers()["X-Room"], "7");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let name = HeaderName::try_from(name.as_ref());
@@ -127,6 +154,19 @@ impl ClientBuilder {
     }
 
     /// Sets the Origin (RFC 6454). Browsers send one; some servers ask for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::builder().origins(wsync::OriginPolicy::Any).bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url).origin("https://example.org").connect()?;
+    /// assert_eq!(ws.request().headers()["Origin"], "https://example.org");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
         self.origin = self.value(origin);
@@ -134,6 +174,19 @@ impl ClientBuilder {
     }
 
     /// Sets the User-Agent; `None` sends none. Defaults to `wsync/` and the version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).user_agent("weather-station/2.1").connect()?;
+    /// assert_eq!(ws.request().headers()["User-Agent"], "weather-station/2.1");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn user_agent<'a>(mut self, user_agent: impl Into<Option<&'a str>>) -> Self {
         self.user_agent = user_agent.into().and_then(|value| self.value(value));
@@ -141,6 +194,19 @@ impl ClientBuilder {
     }
 
     /// Offers a subprotocol, after those offered before (RFC 6455 section 1.9).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::builder().subprotocol("chat.v1").bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url).subprotocol("chat.v2").subprotocol("chat.v1").connect()?;
+    /// assert_eq!(ws.subprotocol(), Some("chat.v1"), "the server knows no other");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
         self.subprotocols.push(subprotocol.into());
