@@ -88,11 +88,28 @@ impl Server {
     }
 
     /// A server with choices.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Config, Server};
+    ///
+    /// let server = Server::builder().config(Config::server()).bind("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }
 
     /// The address that is listened on; of several, the first of TCP. Without TCP it is `0.0.0.0:0`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// println!("listening on ws://{}/", server.local_addr());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn local_addr(&self) -> SocketAddr {
         let tcp = self.shared.addrs.iter().find_map(|addr| match addr {
             ListenAddr::Tcp(addr) => Some(*addr),
@@ -102,6 +119,21 @@ impl Server {
     }
 
     /// All addresses that are listened on, in the order in which they were given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Listener, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .listen(Listener::tcp("127.0.0.1:0")?)
+    ///     .listen(Listener::tcp("127.0.0.1:0")?)
+    ///     .build()?;
+    /// for address in server.local_addrs() {
+    ///     println!("listening on {address}");
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn local_addrs(&self) -> &[ListenAddr] {
         &self.shared.addrs
     }
@@ -121,6 +153,23 @@ impl Server {
     /// # Blocking
     ///
     /// Until [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// let serving = server.clone();
+    /// let serving = thread::spawn(move || serving.serve(|ws| drop(ws.send("welcome"))));
+    /// # let ws = wsync::connect(&url)?;
+    /// # assert_eq!(ws.recv()?.as_text(), Some("welcome"));
+    /// // Until somebody says:
+    /// server.shutdown()?;
+    /// serving.join().expect("the server does not panic")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn serve(&self, handler: impl Fn(WebSocket) + Send + Sync + 'static) -> Result<(), Error> {
         self.serve_upgrades(move |upgrade| {
             if let Ok(ws) = upgrade.and_then(Upgrade::accept) {
@@ -218,6 +267,18 @@ fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
 }
 
 /// The iterator of [`Server::incoming`]. Dropping it stops the server from accepting.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// let client = std::thread::spawn(move || wsync::connect(&url)?.send("hello"));
+/// let mut incoming = server.incoming()?;
+/// let ws = incoming.next().expect("the server goes on")?.accept()?;
+/// assert_eq!(ws.recv()?.as_text(), Some("hello"));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Incoming {
     server: Server,

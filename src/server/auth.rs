@@ -43,6 +43,20 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`reject`](Self::reject).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// upgrade.demand_basic_auth("machine room")?;
+    /// # let error = client.join().expect("it does not panic").unwrap_err();
+    /// # assert_eq!(error.response().map(|response| response.status().as_u16()), Some(401));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn demand_basic_auth(self, realm: &str) -> Result<(), Error> {
         let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
         let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
