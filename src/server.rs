@@ -273,10 +273,11 @@ fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
 /// ```
 /// # let server = wsync::Server::bind("127.0.0.1:0")?;
 /// # let url = format!("ws://{}/", server.local_addr());
-/// let client = std::thread::spawn(move || wsync::connect(&url)?.send("hello"));
+/// # let client = std::thread::spawn(move || wsync::connect(&url)?.recv().map_err(wsync::Error::from));
 /// let mut incoming = server.incoming()?;
-/// let ws = incoming.next().expect("the server goes on")?.accept()?;
-/// assert_eq!(ws.recv()?.as_text(), Some("hello"));
+/// let upgrade = incoming.next().expect("the server goes on");
+/// upgrade.accept()?.send("welcome")?;
+/// # assert_eq!(client.join().expect("it does not panic")?.as_text(), Some("welcome"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug)]
