@@ -54,7 +54,7 @@ pub enum PersistentEvent {
 }
 
 /// A client that connects again whenever its connection ends: one queue and one place to send for all its
-/// connections. See [`ClientBuilder::persistent`].
+/// connections. See [`ClientBuilder::persistent`](crate::ClientBuilder::persistent).
 ///
 /// Clones are the same client. When the last is dropped, or [`stop`](Self::stop) is called, its connection is
 /// closed and no other made. What was received waits in a queue of
@@ -265,7 +265,7 @@ impl Persistent {
         self.shared.is_connected()
     }
 
-    /// Sends a message, or does with it what [`WhileDown`] says.
+    /// Sends a message, or does with it what [`WhileDown`](crate::WhileDown) says.
     ///
     /// # Errors
     ///

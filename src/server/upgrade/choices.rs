@@ -9,7 +9,8 @@ use crate::sender::Sender;
 
 impl Upgrade {
     /// Sets the compression of this connection (RFC 7692), if the client offers it; `None` turns it off.
-    /// Goes before [`Config::compression`], be it the server's or that of [`Accept::config`].
+    /// Goes before [`Config::compression`](crate::Config::compression), be it the server's or that of
+    /// [`Accept::config`](crate::Accept::config).
     ///
     /// # Examples
     ///
