@@ -54,11 +54,14 @@ pub fn connect(uri: &str) -> Result<WebSocket, Error> {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use wsync::ClientBuilder;
 ///
-/// let ws = ClientBuilder::new("wss://example.org/chat")
-///     .header("Authorization", "Bearer secret")
+/// # let server = wsync::Server::builder().subprotocol("chat.v2").bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/chat", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+/// let ws = ClientBuilder::new(&url)
+///     .header("X-Room", "7")
 ///     .subprotocol("chat.v2")
 ///     .connect()?;
 /// assert_eq!(ws.subprotocol(), Some("chat.v2"));
@@ -127,7 +130,8 @@ impl ClientBuilder {
         }
     }
 
-    /// Adds a header to the request. Those of the handshake itself cannot be set.
+    /// Adds a header to the request. With one that HTTP does not allow, or one of the handshake's own,
+    /// [`connect`](Self::connect) fails with [`Misuse::Header`].
     ///
     /// # Examples
     ///
@@ -277,12 +281,15 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{ClientBuilder, Event};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.send("it rains"))));
     /// let (events, inbox) = crossbeam_channel::bounded(1000);
     /// for city in ["oslo", "lima"] {
-    ///     ClientBuilder::new(format!("ws://localhost:9001/{city}"))
+    ///     ClientBuilder::new(format!("{url}{city}"))
     ///         .deliver_to(events.clone(), city)
     ///         .connect()?;
     /// }
@@ -388,10 +395,14 @@ impl ClientBuilder {
     ///
     /// A refusal comes with the server's answer:
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::ClientBuilder;
     ///
-    /// match ClientBuilder::new("ws://localhost:9001/private").connect() {
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::FORBIDDEN, "members only\n");
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
+    /// match ClientBuilder::new(&url).connect() {
     ///     Ok(ws) => ws.send("hello")?,
     ///     Err(error) => match error.response() {
     ///         Some(response) => println!("{}: {:?}", response.status(), response.body()),
@@ -425,13 +436,17 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use std::os::unix::net::UnixStream;
+    /// ```
+    /// use std::net::TcpStream;
     /// use wsync::ClientBuilder;
     ///
-    /// let stream = UnixStream::connect("/run/app.sock")?;
-    /// let ws = ClientBuilder::new("ws://localhost/").connect_over(stream)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let address = server.local_addr();
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let stream = TcpStream::connect(address)?;
+    /// let ws = ClientBuilder::new("ws://example.org/feed").connect_over(stream)?;
+    /// assert_eq!(ws.request().headers()["Host"], "example.org");
+    /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn connect_over(&self, stream: impl Transport) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;

@@ -247,10 +247,13 @@ pub enum Initiator {
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let ws = wsync::connect("ws://localhost:9001")?;
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let ws = wsync::connect(&url)?;
 /// let closed = ws.close()?;
-/// println!("{closed}"); // sent 1000 (normal closure); then received 1000 (normal closure)
+/// assert_eq!(closed.to_string(), "sent 1000 (normal closure); then received 1000 (normal closure)");
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

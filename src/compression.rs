@@ -209,7 +209,7 @@ pub struct SendOptions {
 }
 
 impl SendOptions {
-    /// Like [`Sender::send`](crate::Sender::send).
+    /// Those of [`Sender::send`](crate::Sender::send).
     ///
     /// # Examples
     ///
@@ -326,7 +326,7 @@ pub struct PreparedMessage {
 type Variant = (DeflateSettings, Arc<OnceLock<Option<Bytes>>>);
 
 impl PreparedMessage {
-    /// Nothing is compressed yet.
+    /// A message to send to many. Nothing is compressed yet.
     ///
     /// # Examples
     ///

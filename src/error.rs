@@ -137,11 +137,7 @@ impl Error {
     /// ```
     /// use wsync::{Error, Timeout};
     ///
-    /// fn is_worth_another_try(error: &Error) -> bool {
-    ///     error.is_timeout()
-    /// }
-    ///
-    /// assert!(is_worth_another_try(&Error::Timeout(Timeout::Open)));
+    /// assert!(Error::Timeout(Timeout::Open).is_timeout());
     /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, Error::Timeout(_))

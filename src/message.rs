@@ -117,7 +117,7 @@ impl Message {
         matches!(self, Message::Binary(_))
     }
 
-    /// The text of a text message.
+    /// The text; `None` if the message is binary.
     ///
     /// # Examples
     ///
@@ -134,7 +134,7 @@ impl Message {
         }
     }
 
-    /// The payload.
+    /// The payload, of either kind.
     ///
     /// # Examples
     ///

@@ -27,8 +27,11 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv().map(|message| ws.send(message)))));
+/// let (sender, receiver) = wsync::connect(&url)?.split();
 /// sender.send("hello")?;
 /// for message in &receiver {
 ///     println!("{:?}, {} more wait", message?, receiver.len());

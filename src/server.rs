@@ -52,8 +52,14 @@ const READY: usize = 128;
 ///
 /// An echo server:
 ///
-/// ```no_run
-/// let server = wsync::Server::bind("127.0.0.1:9001")?;
+/// ```
+/// let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let stopper = server.clone();
+/// # let visitor = std::thread::spawn(move || {
+/// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+/// #     stopper.shutdown().and(answer)
+/// # });
 /// server.serve(|ws| {
 ///     for message in &ws {
 ///         let Ok(message) = message else { break };
@@ -62,6 +68,7 @@ const READY: usize = 128;
 ///         }
 ///     }
 /// })?;
+/// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -72,6 +79,10 @@ pub struct Server {
 impl Server {
     /// A server with the defaults. Port 0 lets the system choose.
     ///
+    /// # Errors
+    ///
+    /// As [`ServerBuilder::bind`].
+    ///
     /// # Examples
     ///
     /// ```
@@ -79,10 +90,6 @@ impl Server {
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok::<(), wsync::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`ServerBuilder::bind`].
     pub fn bind(addr: impl ToSocketAddrs) -> Result<Self, Error> {
         Server::builder().bind(addr)
     }
@@ -193,8 +200,14 @@ impl Server {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// server.serve_upgrades(|upgrade| {
     ///     let Ok(upgrade) = upgrade else { return };
     ///     if upgrade.request().uri().path() != "/chat" {
@@ -204,6 +217,7 @@ impl Server {
     ///         let _ = ws.send("welcome");
     ///     }
     /// })?;
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("welcome"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn serve_upgrades(
@@ -226,12 +240,16 @@ impl Server {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
     /// for upgrade in server.incoming()? {
     ///     let ws = upgrade.accept()?;
     ///     std::thread::spawn(move || ws.send("hello"));
+    /// #     break; // One is enough to see that it works.
     /// }
+    /// # assert_eq!(client.join().expect("it does not panic")?.recv()?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn incoming(&self) -> Result<Incoming, Error> {

@@ -25,8 +25,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let ws = wsync::connect("ws://localhost:9001")?;
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let ws = wsync::connect(&url)?;
 /// ws.send("hello")?;
 /// println!("{:?}, {} more wait", ws.recv()?, ws.len());
 /// ws.close()?;

@@ -53,7 +53,7 @@ impl CookieJar {
     /// # Errors
     ///
     /// [`Error::Uri`]; [`Misuse::Cookie`] for one that is none, that this address may not set, or for which
-    /// there is no room. One that is over already takes back what the jar has, and is no error.
+    /// there is no room. One that has expired already takes back what the jar has, and is no error.
     ///
     /// # Examples
     ///
@@ -97,7 +97,7 @@ impl CookieJar {
         Ok(self.line(&Target::parse(uri.as_ref())?))
     }
 
-    /// How many cookies there are that are not over.
+    /// How many cookies there are that have not expired.
     ///
     /// # Examples
     ///
@@ -115,7 +115,7 @@ impl CookieJar {
         self.lock().iter_unexpired().count()
     }
 
-    /// Whether there are none.
+    /// Whether there is no cookie that has not expired.
     ///
     /// # Examples
     ///

@@ -65,11 +65,14 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use std::net::{Ipv4Addr, SocketAddr};
     /// use wsync::ClientBuilder;
     ///
-    /// let ws = ClientBuilder::new("wss://example.org/")
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://example.org:{}/", server.local_addr().port());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url)
     ///     .resolver(|_host, port| Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]))
     ///     .connect()?;
     /// # Ok::<(), wsync::Error>(())
@@ -235,12 +238,18 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{ClientBuilder, CookieJar};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let accept = |upgrade: wsync::Upgrade| {
+    /// #     upgrade.accept_with(wsync::Accept::new().header("Set-Cookie", "session=31d4"))
+    /// # };
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(accept))));
     /// let jar = CookieJar::new();
-    /// let ws = ClientBuilder::new("wss://example.org/feed").cookie_jar(jar.clone()).connect()?;
-    /// println!("{} cookies came", jar.len());
+    /// let ws = ClientBuilder::new(&url).cookie_jar(jar.clone()).connect()?;
+    /// assert_eq!(jar.cookies(&url)?.as_deref(), Some("session=31d4"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[cfg(feature = "cookies")]

@@ -56,7 +56,7 @@ use std::time::{Duration, Instant};
 pub struct BlockingTransport(Arc<Pumps>);
 
 impl BlockingTransport {
-    /// Starts to read.
+    /// Starts the two threads, which read and write.
     ///
     /// # Errors
     ///

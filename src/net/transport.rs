@@ -151,7 +151,8 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// ```
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// The same for several slices, in order. Defaults to a write of the first that is not empty.
+    /// Writes as much of several slices as fits now, in order. Defaults to a write of the first that is not
+    /// empty.
     ///
     /// # Errors
     ///

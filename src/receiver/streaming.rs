@@ -148,7 +148,8 @@ impl<'a> MessageReader<'a> {
     }
 
     /// What came, piece by piece, without copying it. A piece is what came since the one before; of a
-    /// text, it may end within a character. After a timeout the iteration can go on.
+    /// text, it may end within a character. Each step waits as a read does; after a timeout the iteration can
+    /// go on.
     ///
     /// # Examples
     ///

@@ -100,8 +100,8 @@ impl Persistent {
     ///
     /// # Errors
     ///
-    /// Once nothing more will come: after an error that the policy does not retry that error, after
-    /// [`stop`](Self::stop) [`Error::Stopped`].
+    /// Once nothing more will come: the error that the policy does not retry, or [`Error::Stopped`] after
+    /// [`stop`](Self::stop).
     ///
     /// # Blocking
     ///
@@ -127,7 +127,7 @@ impl Persistent {
         event.map_err(|_| self.over())
     }
 
-    /// The same, for so long at most.
+    /// The next event, if it comes in time.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Persistent {
         }
     }
 
-    /// The same, if it is there.
+    /// The next event, if one waits.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Persistent {
         }
     }
 
-    /// Events that wait.
+    /// How many events wait.
     ///
     /// # Examples
     ///
@@ -229,7 +229,7 @@ impl Persistent {
         self.events.is_empty()
     }
 
-    /// Messages that wait for a connection, or for the peer's answer.
+    /// How many messages wait for a connection, or for the peer's answer.
     ///
     /// # Examples
     ///
@@ -269,7 +269,7 @@ impl Persistent {
     ///
     /// # Errors
     ///
-    /// With the message, when there is no connection and no room for it to wait; [`SendError::message`] has it.
+    /// When there is no connection and no room for the message to wait; [`SendError::message`] hands it back.
     ///
     /// # Blocking
     ///
@@ -292,12 +292,12 @@ impl Persistent {
         self.shared.send(message.into())
     }
 
-    /// Ends it: closes the connection with 1000, and makes no other. What came before can be received still.
+    /// Closes the connection with 1000, and makes no other. What came before can still be received.
     /// Returns the messages that were not sent, or not confirmed.
     ///
     /// # Blocking
     ///
-    /// No longer than the close timeout.
+    /// No longer than [`Timeouts::close`](crate::Timeouts::close) and a second.
     ///
     /// # Examples
     ///

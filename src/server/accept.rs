@@ -9,12 +9,16 @@ use std::sync::Arc;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// # fn example(upgrade: wsync::Upgrade) -> Result<(), wsync::Error> {
+/// ```
 /// use wsync::Accept;
 ///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let client = wsync::ClientBuilder::new(format!("ws://{}/", server.local_addr())).subprotocol("chat.v2");
+/// # let client = std::thread::spawn(move || client.connect());
+/// # let mut incoming = server.incoming()?;
+/// # let upgrade = incoming.next().expect("a client comes");
 /// let ws = upgrade.accept_with(Accept::new().subprotocol("chat.v2").header("X-Room", "7"))?;
-/// # Ok(()) }
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Accept {
@@ -67,7 +71,8 @@ impl Accept {
         self
     }
 
-    /// Adds a header to the response. Those of the handshake itself cannot be set.
+    /// Adds a header to the response. One that HTTP does not allow, or one of the handshake's own, is a
+    /// [`Misuse::Header`] when it is used.
     ///
     /// # Examples
     ///

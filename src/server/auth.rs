@@ -13,9 +13,15 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Upgrade;
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let client = wsync::ClientBuilder::new(format!("ws://{}/", server.local_addr()));
+    /// # let client = client.basic_auth("admin", "secret");
+    /// # let client = std::thread::spawn(move || client.connect()?.recv().map_err(wsync::Error::from));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
     /// fn admit(upgrade: Upgrade) -> Result<(), wsync::Error> {
     ///     if !upgrade.has_basic_auth("admin", "secret") {
     ///         return upgrade.demand_basic_auth("machine room");
@@ -23,6 +29,9 @@ impl Upgrade {
     ///     upgrade.accept()?.send("welcome")?;
     ///     Ok(())
     /// }
+    /// # admit(upgrade)?;
+    /// # assert_eq!(client.join().expect("it does not panic")?.as_text(), Some("welcome"));
+    /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn has_basic_auth(&self, user: &str, password: &str) -> bool {
         let given = self.request().headers().get(AUTHORIZATION);

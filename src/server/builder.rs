@@ -22,12 +22,14 @@ use std::sync::Arc;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use wsync::{Server, TlsConfig};
+/// ```
+/// use std::time::Duration;
+/// use wsync::{Config, Server};
 ///
-/// let tls = TlsConfig::server(&std::fs::read("cert.pem")?, &std::fs::read("key.pem")?)?;
-/// let server = Server::builder().tls(tls).subprotocol("chat.v2").bind("0.0.0.0:9443")?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let mut config = Config::server();
+/// config.keepalive.interval = Some(Duration::from_secs(60));
+/// let server = Server::builder().config(config).subprotocol("chat.v2").bind("127.0.0.1:0")?;
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerBuilder {
@@ -135,7 +137,7 @@ impl ServerBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Server;
     ///
     /// let server = Server::builder()
@@ -143,7 +145,7 @@ impl ServerBuilder {
     ///         let wanted = if request.uri().path() == "/admin" { "admin." } else { "chat." };
     ///         offered.iter().find(|name| name.starts_with(wanted)).map(|name| name.to_string())
     ///     })
-    ///     .bind("0.0.0.0:9001")?;
+    ///     .bind("127.0.0.1:0")?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
@@ -182,7 +184,7 @@ impl ServerBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Server;
     ///
     /// let server = Server::builder()
@@ -190,7 +192,7 @@ impl ServerBuilder {
     ///         "/health" => Some(http::Response::new(b"ok\n".to_vec())),
     ///         _ => None,
     ///     })
-    ///     .bind("0.0.0.0:9001")?;
+    ///     .bind("127.0.0.1:0")?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
@@ -202,7 +204,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many clients there may be at a time.
+    /// Sets how many clients there may be at a time. Defaults to [`ServerLimits::default`].
     ///
     /// # Examples
     ///

@@ -56,18 +56,23 @@ impl fmt::Display for ConnectionId {
 ///
 /// A chat with one room, in one thread of the application:
 ///
-/// ```no_run
+/// ```
 /// use wsync::{Event, Hub, Server};
 ///
-/// let server = Server::bind("127.0.0.1:9001")?;
+/// let server = Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
 /// let hub = Hub::new(1000);
 /// let serving = hub.clone();
 /// std::thread::spawn(move || serving.serve(&server));
+/// # let ws = wsync::connect(&url)?;
+/// # ws.send("hello")?;
 /// for event in hub.events() {
 ///     if let Event::Message { message, .. } = event {
 ///         hub.broadcast(message);
+/// #         break;
 ///     }
 /// }
+/// # assert_eq!(ws.recv()?.as_text(), Some("hello"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Clone)]
@@ -220,7 +225,7 @@ impl Hub {
         self.take_in(upgrade, None)
     }
 
-    /// The same, with an answer of one's own.
+    /// Accepts a client as [`run`](Self::run) does, with an answer of one's own.
     ///
     /// # Errors
     ///
@@ -263,7 +268,7 @@ impl Hub {
         Ok(id)
     }
 
-    /// Connections that are open.
+    /// How many connections are open.
     ///
     /// # Examples
     ///

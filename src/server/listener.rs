@@ -100,7 +100,7 @@ impl Listener {
         Listener::builder().unix(path)
     }
 
-    /// With choices that have to be made before the socket listens.
+    /// The choices that have to be made before a socket listens.
     ///
     /// # Examples
     ///

@@ -47,16 +47,20 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use wsync::Upgrade;
-    ///
-    /// fn elsewhere(upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let response = http::Response::builder()
-    ///         .status(308)
-    ///         .header("Location", "wss://example.org/new")
-    ///         .body(Vec::new())?;
-    ///     Ok(upgrade.respond(response)?)
-    /// }
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// let response = http::Response::builder()
+    ///     .status(308)
+    ///     .header("Location", "wss://example.org/new")
+    ///     .body("")?;
+    /// upgrade.respond(response)?;
+    /// # let error = client.join().expect("it does not panic").unwrap_err();
+    /// # assert_eq!(error.response().map(|response| response.status().as_u16()), Some(308));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn respond(self, response: Response<impl AsRef<[u8]>>) -> Result<(), Error> {
         let (head, body) = response.into_parts();

@@ -23,8 +23,8 @@ type Handler = Box<dyn Fn(Upgrade, Vec<String>) + Send + Sync>;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use wsync::{Routes, Server, Upgrade};
+/// ```
+/// use wsync::{Routes, Server};
 ///
 /// let routes = Routes::new()
 ///     .route("/rooms/{room}/users/{id}", |upgrade, (room, id): (String, u64)| {
@@ -34,7 +34,15 @@ type Handler = Box<dyn Fn(Upgrade, Vec<String>) + Send + Sync>;
 ///     })?
 ///     .route("/time", |upgrade, ()| drop(upgrade.accept()))?
 ///     .host("api.example.org", Routes::new().otherwise(|upgrade| drop(upgrade.accept())))?;
-/// Server::bind("0.0.0.0:9001")?.serve_routes(routes)?;
+/// let server = Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/rooms/kitchen/users/7", server.local_addr());
+/// # let stopper = server.clone();
+/// # let visitor = std::thread::spawn(move || {
+/// #     let answer = wsync::connect(&url).and_then(|ws| { Ok(ws.recv()?) });
+/// #     stopper.shutdown().and(answer)
+/// # });
+/// server.serve_routes(routes)?;
+/// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("user 7 in kitchen"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Default)]

@@ -24,8 +24,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # let server = wsync::Server::bind("127.0.0.1:0")?;
 /// # let url = format!("ws://{}/", server.local_addr());
 /// # let serving = server.clone();
-/// # std::thread::spawn(move || serving.serve(|ws| drop(ws.recv())));
+/// # std::thread::spawn(move || serving.serve(|ws| drop(ws.send("welcome").map(|()| ws.recv()))));
 /// let ws = wsync::connect(&url)?;
+/// # ws.recv()?;
 /// let report = server.shutdown_within(Duration::from_secs(10));
 /// assert_eq!((report.told, report.ended, report.cut_off), (1, 1, 0));
 /// # Ok::<(), wsync::Error>(())

@@ -27,17 +27,25 @@ use std::time::Instant;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use http::StatusCode;
-/// use wsync::{Server, Upgrade};
+/// use wsync::Upgrade;
 ///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/chat", server.local_addr());
+/// # let client = std::thread::spawn(move || wsync::connect(&url));
+/// # let mut incoming = server.incoming()?;
+/// # let upgrade = incoming.next().expect("a client comes");
 /// fn answer(upgrade: Upgrade) -> Result<(), wsync::Error> {
-///     if upgrade.origin() != Some("https://example.org") {
-///         return upgrade.reject(StatusCode::FORBIDDEN, "not from there\n");
+///     if upgrade.request().uri().path() != "/chat" {
+///         return upgrade.reject(StatusCode::NOT_FOUND, "no such room\n");
 ///     }
 ///     upgrade.accept()?.send("welcome")?;
 ///     Ok(())
 /// }
+/// # answer(upgrade)?;
+/// # assert_eq!(client.join().expect("it does not panic")?.recv()?.as_text(), Some("welcome"));
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Upgrade {
@@ -279,8 +287,14 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// server.serve_upgrades(|upgrade| {
     ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
     ///     match upgrade.and_then(|upgrade| upgrade.on_message(echo).run()) {
@@ -288,13 +302,14 @@ impl Upgrade {
     ///         Err(error) => eprintln!("not opened: {error}"),
     ///     }
     /// })?;
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn run(self) -> Result<WebSocket, Error> {
         self.run_as(None)
     }
 
-    /// The same with a subprotocol, headers or settings of this connection's own.
+    /// Accepts as [`run`](Self::run) does, with a subprotocol, headers or settings of this connection's own.
     ///
     /// # Errors
     ///

@@ -100,7 +100,7 @@ impl WebSocket {
         self.sender.latency()
     }
 
-    /// The pings that are sent unasked.
+    /// The pings that are sent unasked: [`Sender::keepalive`](crate::Sender::keepalive).
     ///
     /// # Examples
     ///
@@ -118,7 +118,7 @@ impl WebSocket {
         self.sender.keepalive()
     }
 
-    /// Changes them: [`Sender::set_keepalive`](crate::Sender::set_keepalive).
+    /// Changes the pings that are sent unasked: [`Sender::set_keepalive`](crate::Sender::set_keepalive).
     ///
     /// # Errors
     ///

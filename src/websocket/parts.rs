@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// A server of one's own has read a request:
 ///
-/// ```no_run
+/// ```
 /// use std::io::Write;
 /// use std::net::TcpStream;
 /// use wsync::{Accept, Negotiated, Role, WebSocket};
@@ -38,6 +38,20 @@ use std::sync::Arc;
 ///     write!(stream, "\r\n")?;
 ///     WebSocket::from_parts(stream, Role::Server, leftover, negotiated)
 /// }
+/// # let request = http::Request::get("/")
+/// #     .header("Host", "example.org")
+/// #     .header("Upgrade", "websocket")
+/// #     .header("Connection", "Upgrade")
+/// #     .header("Sec-WebSocket-Version", "13")
+/// #     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+/// #     .body(())?;
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let ws = upgrade(listener.accept()?.0, request, Vec::new())?;
+/// # ws.send("welcome")?;
+/// # let head = std::io::BufRead::lines(std::io::BufReader::new(client)).next();
+/// # assert_eq!(head.ok_or("no head")??, "HTTP/1.1 101 Switching Protocols");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -203,7 +203,7 @@ impl WebSocket {
         self.sender.send_streaming(kind)
     }
 
-    /// The same with choices for this message: [`Sender::send_streaming_with`](crate::Sender::send_streaming_with).
+    /// Begins a message with choices for it: [`Sender::send_streaming_with`](crate::Sender::send_streaming_with).
     ///
     /// # Errors
     ///

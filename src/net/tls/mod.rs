@@ -101,7 +101,7 @@ impl TlsConfig {
         TlsConfig::new(Side::Server).with(identity)
     }
 
-    /// The same with certificate and key in a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    /// A server with certificate and key in a PKCS#12 file (RFC 7292), which is encrypted with `password`.
     ///
     /// # Errors
     ///
@@ -213,7 +213,8 @@ impl TlsConfig {
         self.with(Identity::parse(certificates_pem, key_pem)?)
     }
 
-    /// The same out of a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    /// The certificate of a client and its key out of a PKCS#12 file (RFC 7292), which is encrypted with
+    /// `password`.
     ///
     /// # Errors
     ///

@@ -120,7 +120,7 @@ impl Hub {
         self.send_to(to, message.into())
     }
 
-    /// Lets a connection have what is published on a topic. False if it is not there.
+    /// Lets a connection have what is published on a topic. Returns false if the connection is not there.
     ///
     /// # Examples
     ///
@@ -141,7 +141,7 @@ impl Hub {
         self.members.subscribe(id, topic.as_ref())
     }
 
-    /// The reverse. False if it was not subscribed.
+    /// Ends a subscription. Returns false if there was none.
     ///
     /// # Examples
     ///

@@ -38,11 +38,17 @@ impl Upgrade {
     ///
     /// One thread for all connections:
     ///
-    /// ```no_run
+    /// ```
     /// use std::collections::HashMap;
     /// use wsync::{Event, Server};
     ///
-    /// let server = Server::bind("127.0.0.1:9001")?;
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// let (events, inbox) = crossbeam_channel::bounded(1000);
     /// let incoming = server.incoming()?;
     /// std::thread::spawn(move || {
@@ -59,6 +65,7 @@ impl Upgrade {
     ///         _ => {}
     ///     }
     /// }
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
@@ -75,8 +82,14 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// server.serve_upgrades(|upgrade| {
     ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
     ///     if let Ok(ws) = upgrade.and_then(|upgrade| upgrade.on_message(echo).accept()) {
@@ -84,6 +97,7 @@ impl Upgrade {
     ///         let _ = ws.recv();
     ///     }
     /// })?;
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
