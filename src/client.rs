@@ -54,11 +54,14 @@ pub fn connect(uri: &str) -> Result<WebSocket, Error> {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use wsync::ClientBuilder;
 ///
-/// let ws = ClientBuilder::new("wss://example.org/chat")
-///     .header("Authorization", "Bearer secret")
+/// # let server = wsync::Server::builder().subprotocol("chat.v2").bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/chat", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+/// let ws = ClientBuilder::new(&url)
+///     .header("X-Room", "7")
 ///     .subprotocol("chat.v2")
 ///     .connect()?;
 /// assert_eq!(ws.subprotocol(), Some("chat.v2"));
@@ -89,6 +92,20 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     /// A client of the server at `uri`. With the feature `url` its host may be in other scripts than ASCII;
     /// it is then turned into what DNS knows it as, `xn--…` (UTS 46). An `url::Url` will do, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).connect()?;
+    /// ws.send("hello")?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("hello"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new(uri: impl Into<String>) -> Self {
         ClientBuilder {
             uri: uri.into(),
@@ -113,7 +130,21 @@ impl ClientBuilder {
         }
     }
 
-    /// Adds a header to the request. Those of the handshake itself cannot be set.
+    /// Adds a header to the request. With one that HTTP does not allow, or one of the handshake's own,
+    /// [`connect`](Self::connect) fails with [`Misuse::Header`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).header("X-Room", "7").connect()?;
+    /// assert_eq!(ws.request().headers()["X-Room"], "7");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let name = HeaderName::try_from(name.as_ref());
@@ -127,6 +158,19 @@ impl ClientBuilder {
     }
 
     /// Sets the Origin (RFC 6454). Browsers send one; some servers ask for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::builder().origins(wsync::OriginPolicy::Any).bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url).origin("https://example.org").connect()?;
+    /// assert_eq!(ws.request().headers()["Origin"], "https://example.org");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn origin(mut self, origin: impl AsRef<str>) -> Self {
         self.origin = self.value(origin);
@@ -134,6 +178,19 @@ impl ClientBuilder {
     }
 
     /// Sets the User-Agent; `None` sends none. Defaults to `wsync/` and the version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).user_agent("weather-station/2.1").connect()?;
+    /// assert_eq!(ws.request().headers()["User-Agent"], "weather-station/2.1");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn user_agent<'a>(mut self, user_agent: impl Into<Option<&'a str>>) -> Self {
         self.user_agent = user_agent.into().and_then(|value| self.value(value));
@@ -141,6 +198,19 @@ impl ClientBuilder {
     }
 
     /// Offers a subprotocol, after those offered before (RFC 6455 section 1.9).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::builder().subprotocol("chat.v1").bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url).subprotocol("chat.v2").subprotocol("chat.v1").connect()?;
+    /// assert_eq!(ws.subprotocol(), Some("chat.v1"), "the server knows no other");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
         self.subprotocols.push(subprotocol.into());
@@ -211,12 +281,15 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{ClientBuilder, Event};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.send("it rains"))));
     /// let (events, inbox) = crossbeam_channel::bounded(1000);
     /// for city in ["oslo", "lima"] {
-    ///     ClientBuilder::new(format!("ws://localhost:9001/{city}"))
+    ///     ClientBuilder::new(format!("{url}{city}"))
     ///         .deliver_to(events.clone(), city)
     ///         .connect()?;
     /// }
@@ -322,10 +395,14 @@ impl ClientBuilder {
     ///
     /// A refusal comes with the server's answer:
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::ClientBuilder;
     ///
-    /// match ClientBuilder::new("ws://localhost:9001/private").connect() {
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::FORBIDDEN, "members only\n");
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
+    /// match ClientBuilder::new(&url).connect() {
     ///     Ok(ws) => ws.send("hello")?,
     ///     Err(error) => match error.response() {
     ///         Some(response) => println!("{}: {:?}", response.status(), response.body()),
@@ -359,13 +436,17 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use std::os::unix::net::UnixStream;
+    /// ```
+    /// use std::net::TcpStream;
     /// use wsync::ClientBuilder;
     ///
-    /// let stream = UnixStream::connect("/run/app.sock")?;
-    /// let ws = ClientBuilder::new("ws://localhost/").connect_over(stream)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let address = server.local_addr();
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let stream = TcpStream::connect(address)?;
+    /// let ws = ClientBuilder::new("ws://example.org/feed").connect_over(stream)?;
+    /// assert_eq!(ws.request().headers()["Host"], "example.org");
+    /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn connect_over(&self, stream: impl Transport) -> Result<WebSocket, Error> {
         let (target, deadline) = self.start()?;

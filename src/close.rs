@@ -5,6 +5,15 @@ use crate::error::Misuse;
 use std::fmt;
 
 /// The most bytes the reason of a Close frame may have: 125 less the code (RFC 6455 section 5.5).
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{CloseFrame, MAX_REASON};
+///
+/// assert!(CloseFrame::new(1000, "x".repeat(MAX_REASON)).is_ok());
+/// assert!(CloseFrame::new(1000, "x".repeat(MAX_REASON + 1)).is_err());
+/// ```
 pub const MAX_REASON: usize = 123;
 
 /// A status code of a Close frame (RFC 6455 section 7.4 and the IANA registry).
@@ -55,11 +64,29 @@ impl CloseCode {
     pub const TLS_HANDSHAKE: CloseCode = CloseCode(1015);
 
     /// Whether the code may stand in a Close frame (RFC 6455 section 7.4).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CloseCode;
+    ///
+    /// assert!(CloseCode::GOING_AWAY.is_sendable());
+    /// assert!(!CloseCode::NO_STATUS.is_sendable(), "it says that there was no code");
+    /// ```
     pub fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 
     /// Whether the code tells of a normal end: 1000, 1001, or none given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CloseCode;
+    ///
+    /// assert!(CloseCode::GOING_AWAY.is_normal());
+    /// assert!(!CloseCode::INTERNAL_ERROR.is_normal());
+    /// ```
     pub fn is_normal(self) -> bool {
         matches!(self.0, 1000 | 1001 | 1005)
     }
@@ -140,6 +167,18 @@ impl CloseFrame {
     ///
     /// [`Misuse::CloseCode`] for a code that must not be sent, [`Misuse::CloseReason`] for a reason
     /// above [`MAX_REASON`] bytes (RFC 6455 sections 7.4 and 5.5).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{CloseCode, CloseFrame, Misuse};
+    ///
+    /// let frame = CloseFrame::new(4000, "the game is over")?;
+    /// assert_eq!(frame.code, CloseCode::from(4000));
+    /// let error = CloseFrame::new(CloseCode::ABNORMAL, "").unwrap_err();
+    /// assert_eq!(error, Misuse::CloseCode(CloseCode::ABNORMAL));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new(code: impl Into<CloseCode>, reason: impl Into<Text>) -> Result<Self, Misuse> {
         let (code, reason) = (code.into(), reason.into());
         if !code.is_sendable() {
@@ -183,6 +222,19 @@ impl fmt::Display for CloseFrame {
 }
 
 /// Who sent the first Close frame.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::Initiator;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// assert_eq!(ws.close()?.initiator, Some(Initiator::Local));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Initiator {
     /// This side.
@@ -195,10 +247,13 @@ pub enum Initiator {
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let ws = wsync::connect("ws://localhost:9001")?;
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let ws = wsync::connect(&url)?;
 /// let closed = ws.close()?;
-/// println!("{closed}"); // sent 1000 (normal closure); then received 1000 (normal closure)
+/// assert_eq!(closed.to_string(), "sent 1000 (normal closure); then received 1000 (normal closure)");
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -219,6 +274,19 @@ pub struct Closed {
 
 impl Closed {
     /// Whether both sides sent a Close frame, each with a code that tells of a normal end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CloseCode;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert!(!ws.close_with(CloseCode::INTERNAL_ERROR, "the disk is full")?.is_normal());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_normal(&self) -> bool {
         let normal =
             |frame: &Option<CloseFrame>| frame.as_ref().is_some_and(|f| f.code.is_normal());

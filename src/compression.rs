@@ -68,6 +68,16 @@ pub struct Compression {
 
 impl Compression {
     /// The defaults of a client: the server chooses the windows.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, Compression};
+    ///
+    /// let mut compression = Compression::client();
+    /// compression.server_no_context_takeover = true; // It saves this side the memory to inflate.
+    /// let builder = ClientBuilder::new("wss://example.org/").compression(compression);
+    /// ```
     pub fn client() -> Self {
         Compression {
             server_max_window_bits: MAX_WINDOW_BITS,
@@ -77,6 +87,16 @@ impl Compression {
     }
 
     /// The defaults of a server: windows of 4 KiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Compression, Server};
+    ///
+    /// let mut compression = Compression::server();
+    /// compression.min_size = 1024;
+    /// let builder = Server::builder().compression(compression);
+    /// ```
     pub fn server() -> Self {
         Compression {
             level: 3,
@@ -189,7 +209,22 @@ pub struct SendOptions {
 }
 
 impl SendOptions {
-    /// Like [`Sender::send`](crate::Sender::send).
+    /// Those of [`Sender::send`](crate::Sender::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::SendOptions;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let options = SendOptions::new();
+    /// assert_eq!(options, SendOptions::default());
+    /// ws.send_with("as any other", options)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new() -> Self {
         SendOptions::default()
     }
@@ -197,6 +232,20 @@ impl SendOptions {
     /// Whether to compress it, whatever its size, if compression was agreed on. Unless this is said,
     /// messages of [`Compression::min_size`] bytes and more are compressed. Without context takeover
     /// one that gets no smaller may be sent as it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::SendOptions;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let always = SendOptions::new().compress(true);
+    /// ws.send_with("small, but like the one before", always)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn compress(mut self, compress: bool) -> Self {
         self.compress = Some(compress);
@@ -277,7 +326,17 @@ pub struct PreparedMessage {
 type Variant = (DeflateSettings, Arc<OnceLock<Option<Bytes>>>);
 
 impl PreparedMessage {
-    /// Nothing is compressed yet.
+    /// A message to send to many. Nothing is compressed yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::PreparedMessage;
+    ///
+    /// let picture = PreparedMessage::new(vec![0; 1000]);
+    /// let another = picture.clone(); // Shares the bytes.
+    /// assert_eq!(another.message().len(), 1000);
+    /// ```
     pub fn new(message: impl Into<Message>) -> Self {
         PreparedMessage {
             message: message.into(),
@@ -286,6 +345,15 @@ impl PreparedMessage {
     }
 
     /// The message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::PreparedMessage;
+    ///
+    /// let news = PreparedMessage::new("it rains");
+    /// assert_eq!(news.message().as_text(), Some("it rains"));
+    /// ```
     pub fn message(&self) -> &Message {
         &self.message
     }

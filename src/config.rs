@@ -56,6 +56,17 @@ pub(crate) const NO_PIECES: &str = "messages in pieces need Overflow::Block";
 
 impl Config {
     /// The defaults of a client: messages up to 64 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, Config};
+    ///
+    /// let mut config = Config::client();
+    /// assert_eq!(config.limits.message, 64 << 20);
+    /// config.limits.message = 1 << 16; // Chat lines are small.
+    /// let builder = ClientBuilder::new("wss://example.org/chat").config(config);
+    /// ```
     pub fn client() -> Self {
         Config {
             limits: Limits {
@@ -74,6 +85,17 @@ impl Config {
     }
 
     /// The defaults of a server: messages up to 1 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Config, Server};
+    ///
+    /// let mut config = Config::server();
+    /// assert_eq!(config.limits.message, 1 << 20);
+    /// config.limits.message = 16 << 20; // Pictures are not.
+    /// let builder = Server::builder().config(config);
+    /// ```
     pub fn server() -> Self {
         Config {
             limits: Limits::default(),
@@ -130,6 +152,17 @@ impl Keepalive {
 /// Sends in a callback wait for nobody there, so [`queue.bytes`](QueueConfig::bytes) more may wait to be
 /// written. With a server's defaults and messages of at most 1 MiB that is about 20 MiB, and 15 KiB at
 /// rest. The kernel's buffers come on top: [`SocketOptions`] bounds them.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Config, Server};
+///
+/// let mut config = Config::server();
+/// config.limits.message = 64 << 10;
+/// config.limits.outbox = 16 << 10;
+/// let builder = Server::builder().config(config);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -162,6 +195,19 @@ impl Default for Limits {
 }
 
 /// How long things may take. `None` sets no bound.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wsync::{ClientBuilder, Config};
+///
+/// let mut config = Config::client();
+/// config.timeouts.send = Some(Duration::from_secs(2));
+/// config.timeouts.close = Some(Duration::from_secs(1));
+/// config.timeouts.message = None;
+/// let builder = ClientBuilder::new("wss://example.org/").config(config);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
@@ -190,6 +236,18 @@ impl Default for Timeouts {
 
 /// Options of TCP sockets. `None` leaves them to the operating system, which is the default of all. Nagle's
 /// algorithm is always off.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wsync::{Config, Server};
+///
+/// let mut config = Config::server();
+/// config.socket.user_timeout = Some(Duration::from_secs(30));
+/// config.socket.recv_buffer = Some(64 << 10);
+/// let builder = Server::builder().config(config);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SocketOptions {
@@ -287,6 +345,16 @@ impl QueueConfig {
 ///
 /// Except with `Block` the reader always reads: pings and Close frames are answered whatever the
 /// application does.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{CloseCode, Overflow, QueueConfig};
+///
+/// let mut queue = QueueConfig::default();
+/// assert_eq!(queue.overflow, Overflow::Block);
+/// queue.overflow = Overflow::Close(CloseCode::POLICY_VIOLATION); // Who is too fast has to go.
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overflow {

@@ -19,6 +19,31 @@ use std::time::Duration;
 /// [`Upgrade::deliver_to`](crate::Upgrade::deliver_to).
 ///
 /// For each connection `Opened` comes first, then its messages in order, and `Closed` last.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ClientBuilder, Event};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let (events, inbox) = crossbeam_channel::bounded(100);
+/// let ws = ClientBuilder::new(&url).deliver_to(events, "the echo").connect()?;
+/// ws.send("hello")?;
+/// for event in inbox {
+///     match event {
+///         Event::Opened { key, .. } => println!("{key} is there"),
+///         Event::Message { message, .. } => {
+///             assert_eq!(message.as_text(), Some("hello"));
+///             ws.close()?;
+///         }
+///         Event::Closed { closed, .. } => println!("{closed}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event<K> {
@@ -49,6 +74,21 @@ pub enum Event<K> {
 
 impl<K> Event<K> {
     /// Which connection it is about.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let (events, inbox) = crossbeam_channel::bounded(100);
+    /// let ws = ClientBuilder::new(&url).deliver_to(events, 7).connect()?;
+    /// let event = inbox.recv().expect("it is open");
+    /// assert_eq!(event.key(), &7);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn key(&self) -> &K {
         match self {
             Event::Opened { key, .. } | Event::Message { key, .. } | Event::Closed { key, .. } => {

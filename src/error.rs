@@ -4,7 +4,7 @@ mod calls;
 
 pub use calls::{RecvError, RecvOrError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 
-use crate::close::{CloseCode, Closed, MAX_REASON};
+use crate::close::{CloseCode, Closed};
 use crate::handshake::HandshakeError;
 use std::sync::Arc;
 use std::{fmt, io};
@@ -67,6 +67,13 @@ pub enum Error {
 impl Error {
     /// The variant as a short stable path such as `protocol.bad_opcode`, `timeout.open` or `io`:
     /// for logs and counters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = wsync::connect("ws://localhost:99999/").unwrap_err();
+    /// assert_eq!(error.kind(), "uri.port");
+    /// ```
     pub fn kind(&self) -> &'static str {
         match self {
             Error::Uri(e) => e.kind(),
@@ -85,6 +92,20 @@ impl Error {
     }
 
     /// The HTTP response of a server that refused the opening handshake, with its body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n");
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
+    /// let error = wsync::connect(&url).unwrap_err();
+    /// let response = error.response().ok_or("no answer")?;
+    /// assert_eq!(response.status(), 404);
+    /// assert_eq!(response.body(), b"no such room\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn response(&self) -> Option<&http::Response<Vec<u8>>> {
         match self {
             Error::Handshake(e) => e.response(),
@@ -93,6 +114,15 @@ impl Error {
     }
 
     /// Whether the peer is to blame.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Error, ProtocolError};
+    ///
+    /// assert!(Error::from(ProtocolError::Masked).is_peer());
+    /// assert!(!wsync::connect("no address").unwrap_err().is_peer());
+    /// ```
     pub fn is_peer(&self) -> bool {
         matches!(
             self,
@@ -101,6 +131,14 @@ impl Error {
     }
 
     /// Whether a deadline passed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Error, Timeout};
+    ///
+    /// assert!(Error::Timeout(Timeout::Open).is_timeout());
+    /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, Error::Timeout(_))
     }
@@ -224,11 +262,19 @@ impl From<TlsError> for Error {
     }
 }
 
-/// Error enums without payloads that matter: `from` into [`Error`], a path, a text.
+/// Error enums without payloads that matter: `from` into [`Error`], a path with an example of it, a text.
 macro_rules! plain_error {
-    ($name:ident, $variant:ident, { $($pattern:pat => $kind:literal, $($text:expr),+;)* }) => {
+    ($name:ident, $variant:ident, $example:ident, $path:literal, { $($pattern:pat => $kind:literal, $($text:expr),+;)* }) => {
         impl $name {
-            /// The variant as a short stable path.
+            /// The variant as a short stable path: for logs and counters.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            #[doc = concat!("use wsync::", stringify!($name), ";")]
+            ///
+            #[doc = concat!("assert_eq!(", stringify!($name), "::", stringify!($example), ".kind(), \"", $path, "\");")]
+            /// ```
             #[allow(unused_variables)]
             pub fn kind(&self) -> &'static str {
                 match self { $($pattern => $kind,)* }
@@ -251,122 +297,32 @@ macro_rules! plain_error {
     };
 }
 
+mod misuse;
+mod protocol;
 mod proxy;
 mod uri;
 
+pub use misuse::Misuse;
+pub use protocol::ProtocolError;
 pub use proxy::ProxyError;
 pub use uri::UriError;
 
-/// A call that the protocol or the configuration does not allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// A close code that must not be sent (RFC 6455 section 7.4).
-    CloseCode(CloseCode),
-    /// A close reason of so many bytes, above [`MAX_REASON`].
-    CloseReason(usize),
-    /// The payload of a ping or pong of so many bytes, above 125 (RFC 6455 section 5.5).
-    ControlPayload(usize),
-    /// A header name or value that HTTP does not allow, or one that the handshake sets itself.
-    Header,
-    /// A cookie that is none, or that its address may not set (RFC 6265 section 5.3).
-    Cookie,
-    /// A subprotocol that is not a token, or named twice (RFC 6455 section 4.1).
-    Subprotocol,
-    /// A subprotocol, response or header that does not fit the request.
-    Response,
-    /// A callback panicked; its connection was failed with 1011.
-    Panic,
-    /// A call that waits for the connection, made in a callback that the connection waits for.
-    InCallback,
-    /// [`Upgrade::run`](crate::Upgrade::run) without a callback or a channel to run for.
-    NoDelivery,
-    /// Text that is not UTF-8, given to a [`MessageWriter`](crate::MessageWriter) (RFC 6455 section 8.1).
-    Utf8,
-    /// A pattern or a host of `Routes` that cannot be, and why.
-    Route(&'static str),
-    /// A value of the configuration that cannot work, such as a queue of 0 messages.
-    Config(&'static str),
-}
-
-plain_error!(Misuse, Misuse, {
-    Misuse::CloseCode(code) => "misuse.close_code", "the close code {code} must not be sent";
-    Misuse::CloseReason(length) => "misuse.close_reason", "a close reason of {length} bytes, {MAX_REASON} are allowed";
-    Misuse::ControlPayload(length) => "misuse.control_payload", "a ping or pong of {length} bytes, 125 are allowed";
-    Misuse::Header => "misuse.header", "a header that HTTP does not allow or that the handshake sets itself";
-    Misuse::Cookie => "misuse.cookie", "a cookie that is none, or that the address may not set";
-    Misuse::Subprotocol => "misuse.subprotocol", "a subprotocol that is not a token, or is named twice";
-    Misuse::Response => "misuse.response", "a response that does not fit the request";
-    Misuse::Panic => "misuse.panic", "a callback panicked";
-    Misuse::InCallback => "misuse.in_callback", "a callback must not wait for its own connection";
-    Misuse::NoDelivery => "misuse.no_delivery", "neither a callback nor a channel for the messages";
-    Misuse::Utf8 => "misuse.utf8", "text that is not UTF-8";
-    Misuse::Route(what) => "misuse.route", "a route that cannot be: {what}";
-    Misuse::Config(what) => "misuse.config", "{what}";
-});
-
-/// Which rule of RFC 6455 the peer broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ProtocolError {
-    /// A reserved bit without an extension that gives it a meaning (section 5.2).
-    ReservedBits,
-    /// An opcode that is not assigned (section 5.2).
-    BadOpcode(u8),
-    /// A frame from a client without a mask (section 5.1).
-    Unmasked,
-    /// A frame from a server with a mask (section 5.1).
-    Masked,
-    /// A control frame of more than 125 bytes (section 5.5).
-    ControlTooLong,
-    /// A control frame that is a fragment (section 5.5).
-    FragmentedControl,
-    /// A length in a longer form than needed (section 5.2).
-    LengthForm,
-    /// A length of 2^63 or more (section 5.2).
-    LengthOverflow,
-    /// A continuation frame with nothing to continue (section 5.4).
-    UnexpectedContinuation,
-    /// A new message before the last fragment of the one before (section 5.4).
-    ExpectedContinuation,
-    /// A Close frame with a body of one byte (section 5.5.1).
-    CloseLength,
-    /// A close code that must not be sent (section 7.4).
-    BadCloseCode(u16),
-    /// Text, or the reason of a Close frame, that is not UTF-8 (section 8.1).
-    Utf8,
-    /// A compressed message that is not DEFLATE (RFC 7692 section 7.2.2).
-    Deflate,
-}
-
-impl ProtocolError {
-    /// The code with which the connection is failed (section 7.4.1).
-    pub fn close_code(&self) -> CloseCode {
-        match self {
-            ProtocolError::Utf8 => CloseCode::INVALID_PAYLOAD,
-            _ => CloseCode::PROTOCOL_ERROR,
-        }
-    }
-}
-
-plain_error!(ProtocolError, Protocol, {
-    ProtocolError::ReservedBits => "protocol.reserved_bits", "a reserved bit is set";
-    ProtocolError::BadOpcode(opcode) => "protocol.bad_opcode", "the opcode {opcode:#x} is not assigned";
-    ProtocolError::Unmasked => "protocol.unmasked", "a frame from the client is not masked";
-    ProtocolError::Masked => "protocol.masked", "a frame from the server is masked";
-    ProtocolError::ControlTooLong => "protocol.control_too_long", "a control frame is longer than 125 bytes";
-    ProtocolError::FragmentedControl => "protocol.fragmented_control", "a control frame is fragmented";
-    ProtocolError::LengthForm => "protocol.length_form", "a length is not in its shortest form";
-    ProtocolError::LengthOverflow => "protocol.length_overflow", "a length of 2^63 or more";
-    ProtocolError::UnexpectedContinuation => "protocol.unexpected_continuation", "a continuation frame continues nothing";
-    ProtocolError::ExpectedContinuation => "protocol.expected_continuation", "a message begins within another";
-    ProtocolError::CloseLength => "protocol.close_length", "a Close frame with one byte";
-    ProtocolError::BadCloseCode(code) => "protocol.bad_close_code", "the close code {code} must not be sent";
-    ProtocolError::Utf8 => "protocol.utf8", "text is not UTF-8";
-    ProtocolError::Deflate => "protocol.deflate", "a compressed message is not DEFLATE";
-});
-
 /// Which deadline passed.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wsync::{Error, Timeout};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let error = Error::from(ws.recv_timeout(Duration::from_millis(1)).unwrap_err());
+/// assert!(matches!(error, Error::Timeout(Timeout::Recv)));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -388,7 +344,7 @@ pub enum Timeout {
     Recv,
 }
 
-plain_error!(Timeout, Timeout, {
+plain_error!(Timeout, Timeout, Open, "timeout.open", {
     Timeout::Connect => "timeout.connect", "no address of the host answered in time";
     Timeout::Open => "timeout.open", "connecting and the opening handshake took too long";
     Timeout::Message => "timeout.message", "a message took too long to arrive";
@@ -399,6 +355,16 @@ plain_error!(Timeout, Timeout, {
 });
 
 /// What TLS said.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Error, TlsConfig};
+///
+/// let error = TlsConfig::server(b"this is not PEM", b"").unwrap_err();
+/// assert!(matches!(&error, Error::Tls(_)));
+/// assert_eq!(error.to_string(), "TLS: there is no certificate in the PEM text");
+/// ```
 #[derive(Debug)]
 pub struct TlsError {
     context: &'static str,

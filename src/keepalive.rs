@@ -33,6 +33,20 @@ pub struct Keepalive {
 
 impl Keepalive {
     /// No pings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Keepalive;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// ws.set_keepalive(Keepalive::off())?;
+    /// assert_eq!(ws.keepalive().interval, None);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn off() -> Self {
         Keepalive {
             interval: None,
@@ -52,6 +66,21 @@ impl Default for Keepalive {
 
 /// How long pongs took: from the moment in which the ping was ready to be sent until the pong was read.
 /// Pings of [`Keepalive`] and of [`ping_wait`](crate::Sender::ping_wait) are measured.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let took = ws.ping_wait(Duration::from_secs(5))?;
+/// let latency = ws.latency().expect("a pong came");
+/// assert_eq!((latency.last, latency.smoothed, latency.minimum), (took, took, took));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {
@@ -84,6 +113,23 @@ impl Latency {
 /// A pong that came (RFC 6455 section 5.5.3), for
 /// [`ClientBuilder::on_pong`](crate::ClientBuilder::on_pong) and
 /// [`Upgrade::on_pong`](crate::Upgrade::on_pong).
+///
+/// # Examples
+///
+/// ```
+/// use wsync::ClientBuilder;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let (pongs, came) = std::sync::mpsc::channel();
+/// let ws = ClientBuilder::new(&url).on_pong(move |pong| drop(pongs.send(pong))).connect()?;
+/// ws.ping("17")?;
+/// let pong = came.recv().expect("the server answers");
+/// assert_eq!(pong.payload, "17");
+/// assert_eq!(pong.latency, None, "only pings of the library's own are measured");
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pong {

@@ -45,6 +45,17 @@ pub enum MessageKind {
 
 impl Message {
     /// Whether the message is text or binary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Message, MessageKind};
+    ///
+    /// match Message::from("hello").kind() {
+    ///     MessageKind::Text => println!("a line"),
+    ///     MessageKind::Binary => println!("a picture"),
+    /// }
+    /// ```
     pub fn kind(&self) -> MessageKind {
         match self {
             Message::Text(_) => MessageKind::Text,
@@ -53,26 +64,69 @@ impl Message {
     }
 
     /// The length of the payload, in bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert_eq!(Message::from("é").len(), 2, "bytes, not characters");
+    /// ```
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
     /// Whether the payload is empty.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert!(Message::from("").is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether the message is text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert!(Message::from("hello").is_text());
+    /// assert!(!Message::from(b"hello").is_text());
+    /// ```
     pub fn is_text(&self) -> bool {
         matches!(self, Message::Text(_))
     }
 
     /// Whether the message is binary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert!(Message::from(b"hello").is_binary());
+    /// assert!(!Message::from("hello").is_binary());
+    /// ```
     pub fn is_binary(&self) -> bool {
         matches!(self, Message::Binary(_))
     }
 
-    /// The text of a text message.
+    /// The text; `None` if the message is binary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert_eq!(Message::from("hello").as_text(), Some("hello"));
+    /// assert_eq!(Message::from(b"hello").as_text(), None);
+    /// ```
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Message::Text(text) => Some(text),
@@ -80,7 +134,16 @@ impl Message {
         }
     }
 
-    /// The payload.
+    /// The payload, of either kind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// assert_eq!(Message::from("hello").as_bytes(), b"hello");
+    /// assert_eq!(Message::from(vec![1, 2, 3]).as_bytes(), [1, 2, 3]);
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Message::Text(text) => text.as_bytes(),
@@ -94,6 +157,16 @@ impl Message {
     }
 
     /// The payload, without copying it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Message;
+    ///
+    /// let mut bytes = Message::from("header:body").into_bytes();
+    /// let header = bytes.split_to(7);
+    /// assert_eq!((&header[..], &bytes[..]), (&b"header:"[..], &b"body"[..]));
+    /// ```
     pub fn into_bytes(self) -> Bytes {
         match self {
             Message::Text(text) => text.into_bytes(),
@@ -125,16 +198,42 @@ pub struct Text(Utf8Bytes);
 
 impl Text {
     /// Text that lives as long as the program, not copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Message, Text};
+    ///
+    /// const PING: Text = Text::from_static("ping");
+    /// assert_eq!(Message::from(PING).as_text(), Some("ping"));
+    /// ```
     pub const fn from_static(text: &'static str) -> Self {
         Text(Utf8Bytes::from_static(text))
     }
 
     /// The text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Text;
+    ///
+    /// let text = Text::from("left,right");
+    /// assert_eq!(text.as_str().split_once(','), Some(("left", "right")));
+    /// ```
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
     /// Its bytes, without copying them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Text;
+    ///
+    /// assert_eq!(Text::from("é").into_bytes(), "é".as_bytes());
+    /// ```
     pub fn into_bytes(self) -> Bytes {
         self.0.into()
     }

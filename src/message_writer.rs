@@ -68,6 +68,20 @@ impl<'a> MessageWriter<'a> {
     }
 
     /// Whether the message is text or binary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::MessageKind;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// let writer = sender.send_streaming(MessageKind::Text)?;
+    /// assert_eq!(writer.kind(), MessageKind::Text);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn kind(&self) -> MessageKind {
         self.fragments.kind()
     }

@@ -74,6 +74,17 @@ impl Proxy {
     ///
     /// [`Error::Proxy`] for a scheme that is not one of these, and for a path, a query or a fragment;
     /// [`Error::Uri`] for a host, port or user information that is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Proxy;
+    ///
+    /// let proxy = Proxy::parse("http://user:secret@proxy.example:3128")?;
+    /// assert!(!format!("{proxy:?}").contains("secret"));
+    /// assert!(Proxy::parse("http://proxy.example/path").is_err());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn parse(url: &str) -> Result<Self, Error> {
         if !url.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ProxyError::Url.into());
@@ -121,6 +132,17 @@ impl Proxy {
     /// # Errors
     ///
     /// [`Error::Uri`] for the address; those of [`parse`](Self::parse) for what the environment has.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, Proxy};
+    ///
+    /// let url = "wss://example.org/feed";
+    /// let proxy = Proxy::from_env(url)?;
+    /// let builder = ClientBuilder::new(url).proxy(proxy);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn from_env(uri: &str) -> Result<Option<Self>, Error> {
         Proxy::for_target(&Target::parse(uri)?)
     }
@@ -132,6 +154,17 @@ impl Proxy {
     /// The settings of TLS with an `https` proxy: its roots, a certificate to show. Defaults to
     /// [`TlsConfig::client`]. The server's are those of
     /// [`ClientBuilder::tls`](crate::ClientBuilder::tls).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Proxy, TlsConfig};
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::client().add_root_certificate_pem(&std::fs::read("ca.pem")?)?;
+    /// let proxy = Proxy::parse("https://proxy.example")?.tls(tls);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;

@@ -1,11 +1,13 @@
 //! Receiving.
 
 mod batch;
+mod iter;
 mod stop;
 #[cfg(feature = "stream")]
 mod stream;
 mod streaming;
 
+pub use iter::{IntoIter, Iter, TryIter};
 pub use stop::{CancelToken, Stop};
 #[cfg(feature = "stream")]
 pub use stream::MessageStream;
@@ -17,7 +19,6 @@ use crate::error::{Error, Misuse, RecvError, RecvTimeoutError, TryRecvError};
 use crate::handle::Handle;
 use crate::message::Message;
 use crate::queue::{Empty, QueueView};
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,11 @@ use std::time::{Duration, Instant};
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv().map(|message| ws.send(message)))));
+/// let (sender, receiver) = wsync::connect(&url)?.split();
 /// sender.send("hello")?;
 /// for message in &receiver {
 ///     println!("{:?}, {} more wait", message?, receiver.len());
@@ -169,56 +173,6 @@ impl Receiver {
         })
     }
 
-    /// Messages until the connection ends. An abnormal end is the last item; a normal one just ends
-    /// the iteration, and [`closed`](Self::closed) tells how.
-    ///
-    /// # Blocking
-    ///
-    /// Each step as [`recv`](Self::recv).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let (sender, receiver) = wsync::connect(&url)?.split();
-    /// sender.send_all(["a", "b", "c"])?;
-    /// for message in receiver.iter().take(3) {
-    ///     println!("{:?}", message?.as_text());
-    /// }
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            receiver: self,
-            ended: false,
-        }
-    }
-
-    /// The messages that are queued, without waiting. An abnormal end is the last item.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
-    /// # let url = format!("ws://{}/", server.local_addr());
-    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
-    /// # let (sender, receiver) = wsync::connect(&url)?.split();
-    /// sender.send_all(["a", "b", "c"])?;
-    /// let first = receiver.recv()?;
-    /// for message in receiver.try_iter() {
-    ///     println!("{:?} was there already", message?);
-    /// }
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    pub fn try_iter(&self) -> TryIter<'_> {
-        TryIter {
-            receiver: self,
-            ended: false,
-        }
-    }
-
     /// The queue, to look into: for this thread or another.
     ///
     /// # Examples
@@ -239,21 +193,73 @@ impl Receiver {
     }
 
     /// How many messages are queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// while receiver.len() > 100 {
+    ///     println!("behind: {} dropped", receiver.drain(50).len());
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.connection().queue().len()
     }
 
     /// How many bytes of payload are queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// receiver.recv()?;
+    /// assert_eq!(receiver.bytes(), 0, "it was taken");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         self.connection().queue().bytes()
     }
 
     /// Whether no message is queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// if receiver.is_empty() {
+    ///     println!("time for something else");
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What the connection has counted: [`Sender::stats`](crate::Sender::stats).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// receiver.recv()?;
+    /// assert_eq!(receiver.stats().queue.delivered, 1);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn stats(&self) -> ConnectionStats {
         self.connection().stats()
     }
@@ -326,83 +332,12 @@ impl Receiver {
             .map_or(Misuse::InCallback.into(), End::to_error)
     }
 
-    fn next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
-        match self.take(None) {
-            _ if *ended => None,
-            Ok(message) => Some(Ok(message)),
-            Err(_) => self.end_once(ended),
-        }
-    }
-
-    fn try_next(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
-        match self.try_take() {
-            _ if *ended => None,
-            Ok(message) => Some(Ok(message)),
-            Err(Empty::Now) => None,
-            Err(Empty::ForEver) => self.end_once(ended),
-        }
-    }
-
     /// The last item of an iteration: an abnormal end.
     fn end_once(&self, ended: &mut bool) -> Option<Result<Message, Error>> {
         *ended = true;
         match self.connection().end() {
             Some(end) => end.abnormal().map(Err),
             None => Some(Err(Misuse::InCallback.into())),
-        }
-    }
-}
-
-/// The iterator of [`Receiver::iter`].
-pub struct Iter<'a> {
-    receiver: &'a Receiver,
-    ended: bool,
-}
-
-impl Iterator for Iter<'_> {
-    type Item = Result<Message, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.next(&mut self.ended)
-    }
-}
-
-/// The iterator of [`Receiver::try_iter`].
-pub struct TryIter<'a> {
-    receiver: &'a Receiver,
-    ended: bool,
-}
-
-impl Iterator for TryIter<'_> {
-    type Item = Result<Message, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.try_next(&mut self.ended)
-    }
-}
-
-/// The iterator of `for message in receiver`. Dropping it drops the receiver.
-pub struct IntoIter {
-    receiver: Receiver,
-    ended: bool,
-}
-
-impl Iterator for IntoIter {
-    type Item = Result<Message, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.receiver.next(&mut self.ended)
-    }
-}
-
-impl IntoIterator for Receiver {
-    type Item = Result<Message, Error>;
-    type IntoIter = IntoIter;
-
-    fn into_iter(self) -> IntoIter {
-        IntoIter {
-            receiver: self,
-            ended: false,
         }
     }
 }
@@ -416,24 +351,3 @@ impl Drop for Receiver {
         }
     }
 }
-
-impl<'a> IntoIterator for &'a Receiver {
-    type Item = Result<Message, Error>;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
-
-macro_rules! debug_by_name {
-    ($($iterator:ty),*) => {$(
-        impl fmt::Debug for $iterator {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($iterator)).finish_non_exhaustive()
-            }
-        }
-    )*};
-}
-
-debug_by_name!(Iter<'_>, TryIter<'_>, IntoIter);

@@ -71,6 +71,18 @@ impl ReconnectPolicy {
     /// Whether an error may pass by itself: the network's, a timeout, an end within the handshake, and the
     /// statuses 429, 500, 502, 503 and 504 of a server or a proxy. Not an address or a certificate that is
     /// wrong, nor another refusal.
+    ///
+    /// # Examples
+    ///
+    /// No second try after a timeout:
+    ///
+    /// ```
+    /// use wsync::{Error, ReconnectPolicy};
+    ///
+    /// let mut policy = ReconnectPolicy::default();
+    /// policy.retry = |error| ReconnectPolicy::is_transient(error) && !error.is_timeout();
+    /// assert!(!(policy.retry)(&Error::Timeout(wsync::Timeout::Open)));
+    /// ```
     pub fn is_transient(error: &Error) -> bool {
         let passes = |status: http::StatusCode| matches!(status.as_u16(), 429 | 500 | 502..=504);
         match error {
@@ -102,6 +114,20 @@ impl ReconnectPolicy {
 }
 
 /// Connections to the same server, one after the other: see [`ClientBuilder::reconnect`].
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ClientBuilder, ReconnectPolicy};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let mut connections = ClientBuilder::new(&url).reconnect(ReconnectPolicy::default());
+/// let ws = connections.next().expect("nobody stops it")?;
+/// ws.send("hello")?;
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Reconnect {
     builder: ClientBuilder,
@@ -127,6 +153,22 @@ impl Reconnect {
     }
 
     /// Ends the iteration when it is cancelled, at once: also while it waits or connects.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let mut connections = ClientBuilder::new(&url).reconnect(ReconnectPolicy::default());
+    /// let stop = connections.stop_token();
+    /// let ws = connections.next().expect("nobody stops it")?;
+    /// stop.cancel();
+    /// assert!(connections.next().is_none());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn stop_token(&self) -> CancelToken {
         self.stop.clone()
     }

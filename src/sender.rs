@@ -20,8 +20,11 @@ use std::sync::Arc;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let (sender, receiver) = wsync::connect(&url)?.split();
 /// let other = sender.clone();
 /// std::thread::spawn(move || other.send("from another thread"));
 /// sender.send("from this one")?;
@@ -101,7 +104,7 @@ impl Sender {
         })
     }
 
-    /// The same as [`send`](Self::send) with choices for this message: whether it is compressed.
+    /// Sends a message as [`send`](Self::send) does, with choices for it: whether it is compressed.
     ///
     /// # Errors
     ///
@@ -290,8 +293,8 @@ impl Sender {
         self.send_streaming_with(kind, SendOptions::new())
     }
 
-    /// The same with choices for this message: it is compressed, if compression was agreed on, unless
-    /// they say no.
+    /// Begins a message as [`send_streaming`](Self::send_streaming) does, with choices for it: it is
+    /// compressed, if compression was agreed on, unless they say no.
     ///
     /// # Errors
     ///

@@ -52,8 +52,14 @@ const READY: usize = 128;
 ///
 /// An echo server:
 ///
-/// ```no_run
-/// let server = wsync::Server::bind("127.0.0.1:9001")?;
+/// ```
+/// let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let stopper = server.clone();
+/// # let visitor = std::thread::spawn(move || {
+/// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+/// #     stopper.shutdown().and(answer)
+/// # });
 /// server.serve(|ws| {
 ///     for message in &ws {
 ///         let Ok(message) = message else { break };
@@ -62,6 +68,7 @@ const READY: usize = 128;
 ///         }
 ///     }
 /// })?;
+/// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -72,6 +79,10 @@ pub struct Server {
 impl Server {
     /// A server with the defaults. Port 0 lets the system choose.
     ///
+    /// # Errors
+    ///
+    /// As [`ServerBuilder::bind`].
+    ///
     /// # Examples
     ///
     /// ```
@@ -79,20 +90,33 @@ impl Server {
     /// assert_ne!(server.local_addr().port(), 0);
     /// # Ok::<(), wsync::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`ServerBuilder::bind`].
     pub fn bind(addr: impl ToSocketAddrs) -> Result<Self, Error> {
         Server::builder().bind(addr)
     }
 
     /// A server with choices.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Config, Server};
+    ///
+    /// let server = Server::builder().config(Config::server()).bind("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }
 
     /// The address that is listened on; of several, the first of TCP. Without TCP it is `0.0.0.0:0`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// println!("listening on ws://{}/", server.local_addr());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn local_addr(&self) -> SocketAddr {
         let tcp = self.shared.addrs.iter().find_map(|addr| match addr {
             ListenAddr::Tcp(addr) => Some(*addr),
@@ -102,6 +126,21 @@ impl Server {
     }
 
     /// All addresses that are listened on, in the order in which they were given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Listener, Server};
+    ///
+    /// let server = Server::builder()
+    ///     .listen(Listener::tcp("127.0.0.1:0")?)
+    ///     .listen(Listener::tcp("127.0.0.1:0")?)
+    ///     .build()?;
+    /// for address in server.local_addrs() {
+    ///     println!("listening on {address}");
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn local_addrs(&self) -> &[ListenAddr] {
         &self.shared.addrs
     }
@@ -121,6 +160,23 @@ impl Server {
     /// # Blocking
     ///
     /// Until [`shutdown`](Self::shutdown).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// let serving = server.clone();
+    /// let serving = thread::spawn(move || serving.serve(|ws| drop(ws.send("welcome"))));
+    /// # let ws = wsync::connect(&url)?;
+    /// # assert_eq!(ws.recv()?.as_text(), Some("welcome"));
+    /// // Until somebody says:
+    /// server.shutdown()?;
+    /// serving.join().expect("the server does not panic")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn serve(&self, handler: impl Fn(WebSocket) + Send + Sync + 'static) -> Result<(), Error> {
         self.serve_upgrades(move |upgrade| {
             if let Ok(ws) = upgrade.and_then(Upgrade::accept) {
@@ -144,8 +200,14 @@ impl Server {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// server.serve_upgrades(|upgrade| {
     ///     let Ok(upgrade) = upgrade else { return };
     ///     if upgrade.request().uri().path() != "/chat" {
@@ -155,6 +217,7 @@ impl Server {
     ///         let _ = ws.send("welcome");
     ///     }
     /// })?;
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("welcome"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn serve_upgrades(
@@ -177,12 +240,16 @@ impl Server {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
     /// for upgrade in server.incoming()? {
     ///     let ws = upgrade.accept()?;
     ///     std::thread::spawn(move || ws.send("hello"));
+    /// #     break; // One is enough to see that it works.
     /// }
+    /// # assert_eq!(client.join().expect("it does not panic")?.recv()?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn incoming(&self) -> Result<Incoming, Error> {
@@ -218,6 +285,19 @@ fn hand_over(upgrade: Upgrade, ready: &Sender<Upgrade>) {
 }
 
 /// The iterator of [`Server::incoming`]. Dropping it stops the server from accepting.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let client = std::thread::spawn(move || wsync::connect(&url)?.recv().map_err(wsync::Error::from));
+/// let mut incoming = server.incoming()?;
+/// let upgrade = incoming.next().expect("the server goes on");
+/// upgrade.accept()?.send("welcome")?;
+/// # assert_eq!(client.join().expect("it does not panic")?.as_text(), Some("welcome"));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Incoming {
     server: Server,

@@ -34,6 +34,16 @@ pub struct CookieJar(Arc<Mutex<CookieStore>>);
 
 impl CookieJar {
     /// An empty jar.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, CookieJar};
+    ///
+    /// let jar = CookieJar::new();
+    /// let feed = ClientBuilder::new("wss://example.org/feed").cookie_jar(jar.clone());
+    /// let chat = ClientBuilder::new("wss://example.org/chat").cookie_jar(jar);
+    /// ```
     pub fn new() -> Self {
         CookieJar::default()
     }
@@ -43,7 +53,18 @@ impl CookieJar {
     /// # Errors
     ///
     /// [`Error::Uri`]; [`Misuse::Cookie`] for one that is none, that this address may not set, or for which
-    /// there is no room. One that is over already takes back what the jar has, and is no error.
+    /// there is no room. One that has expired already takes back what the jar has, and is no error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CookieJar;
+    ///
+    /// let jar = CookieJar::new();
+    /// jar.set("ws://example.org/", "theme=dark; Path=/")?;
+    /// assert!(jar.set("ws://example.org/", "theme=dark; Domain=example.com").is_err());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn set(&self, uri: impl AsRef<str>, set_cookie: impl AsRef<str>) -> Result<(), Error> {
         let target = Target::parse(uri.as_ref())?;
         let set_cookie = set_cookie.as_ref();
@@ -59,21 +80,73 @@ impl CookieJar {
     /// # Errors
     ///
     /// [`Error::Uri`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CookieJar;
+    ///
+    /// let jar = CookieJar::new();
+    /// jar.set("ws://example.org/", "a=1")?;
+    /// jar.set("ws://example.org/", "b=2")?;
+    /// assert_eq!(jar.cookies("ws://example.org/")?.as_deref(), Some("a=1; b=2"));
+    /// assert_eq!(jar.cookies("ws://example.com/")?, None);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn cookies(&self, uri: impl AsRef<str>) -> Result<Option<String>, Error> {
         Ok(self.line(&Target::parse(uri.as_ref())?))
     }
 
-    /// How many cookies there are that are not over.
+    /// How many cookies there are that have not expired.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CookieJar;
+    ///
+    /// let jar = CookieJar::new();
+    /// jar.set("ws://example.org/", "a=1")?;
+    /// assert_eq!(jar.len(), 1);
+    /// jar.set("ws://example.org/", "a=1; Max-Age=0")?;
+    /// assert_eq!(jar.len(), 0, "it was taken back");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.lock().iter_unexpired().count()
     }
 
-    /// Whether there are none.
+    /// Whether there is no cookie that has not expired.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::CookieJar;
+    ///
+    /// let jar = CookieJar::new();
+    /// assert!(jar.is_empty());
+    /// jar.set("ws://example.org/", "a=1")?;
+    /// assert!(!jar.is_empty());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Forgets all cookies.
+    ///
+    /// # Examples
+    ///
+    /// Logging out:
+    ///
+    /// ```
+    /// use wsync::CookieJar;
+    ///
+    /// let jar = CookieJar::new();
+    /// jar.set("wss://example.org/", "session=31d4")?;
+    /// jar.clear();
+    /// assert_eq!(jar.cookies("wss://example.org/")?, None);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn clear(&self) {
         self.lock().clear();
     }

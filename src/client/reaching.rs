@@ -19,6 +19,19 @@ impl ClientBuilder {
     /// How long one address of the host may take to answer. Defaults to `None`: the open timeout alone
     /// bounds it. The addresses are tried in turn, IPv6 and IPv4 alternating, each 250 ms after the one
     /// before or as soon as that has failed; the first that answers is taken (RFC 8305).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).connect_timeout(Duration::from_secs(2)).connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn connect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.route.dial.timeout = timeout.into();
@@ -26,6 +39,21 @@ impl ClientBuilder {
     }
 
     /// The address of this machine to connect from. Only addresses of its family are tried then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr};
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    /// let ws = ClientBuilder::new(&url).source_address(source).connect()?;
+    /// assert_eq!(ws.local_addr().map(|address| address.ip()), Some(source));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn source_address(mut self, address: IpAddr) -> Self {
         self.route.dial.source = Some(address);
@@ -37,11 +65,14 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use std::net::{Ipv4Addr, SocketAddr};
     /// use wsync::ClientBuilder;
     ///
-    /// let ws = ClientBuilder::new("wss://example.org/")
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://example.org:{}/", server.local_addr().port());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let ws = ClientBuilder::new(&url)
     ///     .resolver(|_host, port| Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]))
     ///     .connect()?;
     /// # Ok::<(), wsync::Error>(())
@@ -56,6 +87,16 @@ impl ClientBuilder {
     }
 
     /// Reaches the server through a proxy; `None` through none, as is the default.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, Proxy};
+    ///
+    /// let proxy = Proxy::parse("http://proxy.example:3128")?;
+    /// let ws = ClientBuilder::new("wss://example.org/feed").proxy(proxy).connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
         self.route.via = match proxy.into() {
@@ -67,6 +108,15 @@ impl ClientBuilder {
 
     /// Reaches the server through the proxy that the environment names, if it does: see
     /// [`Proxy::from_env`]. It is asked at each connect.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::ClientBuilder;
+    ///
+    /// let ws = ClientBuilder::new("wss://example.org/feed").proxy_from_env().connect()?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn proxy_from_env(mut self) -> Self {
         self.route.via = Via::Environment;
@@ -78,6 +128,27 @@ impl ClientBuilder {
     /// None leads from `wss` to `ws`, and another origin gets no `Authorization`, `Cookie` and
     /// `Proxy-Authorization` that were set as headers. The open timeout is for all of it together. Without effect on
     /// [`connect_over`](Self::connect_over).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, Server};
+    ///
+    /// # let there = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/new", there.local_addr());
+    /// # std::thread::spawn(move || there.serve(|ws| drop(ws.send("you are here"))));
+    /// # let server = Server::bind("127.0.0.1:0")?;
+    /// # let moved = format!("ws://{}/old", server.local_addr());
+    /// # std::thread::spawn(move || {
+    /// #     server.serve_upgrades(move |upgrade| {
+    /// #         let elsewhere = http::Response::builder().status(301).header("Location", &url).body("");
+    /// #         let _ = upgrade.map(|upgrade| upgrade.respond(elsewhere.expect("it is valid")));
+    /// #     })
+    /// # });
+    /// let ws = ClientBuilder::new(&moved).follow_redirects(3).connect()?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("you are here"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn follow_redirects(mut self, most: usize) -> Self {
         self.redirects = most;
@@ -86,6 +157,19 @@ impl ClientBuilder {
 
     /// Sends a user name and a password (RFC 7617), as they may also stand in the address:
     /// `wss://user:password@host/`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).basic_auth("Aladdin", "open sesame").connect()?;
+    /// assert_eq!(ws.request().headers()["Authorization"], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         let (user, password) = (user.as_ref().into(), password.as_ref().into());
@@ -97,6 +181,19 @@ impl ClientBuilder {
     }
 
     /// Sends a bearer token (RFC 6750 section 2.1).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::ClientBuilder;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let ws = ClientBuilder::new(&url).bearer_auth("mF_9.B5f-4.1JqM").connect()?;
+    /// assert_eq!(ws.request().headers()["Authorization"], "Bearer mF_9.B5f-4.1JqM");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn bearer_auth(mut self, token: impl AsRef<str>) -> Self {
         match HeaderValue::from_str(&format!("Bearer {}", token.as_ref())) {
@@ -141,12 +238,18 @@ impl ClientBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{ClientBuilder, CookieJar};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let accept = |upgrade: wsync::Upgrade| {
+    /// #     upgrade.accept_with(wsync::Accept::new().header("Set-Cookie", "session=31d4"))
+    /// # };
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(accept))));
     /// let jar = CookieJar::new();
-    /// let ws = ClientBuilder::new("wss://example.org/feed").cookie_jar(jar.clone()).connect()?;
-    /// println!("{} cookies came", jar.len());
+    /// let ws = ClientBuilder::new(&url).cookie_jar(jar.clone()).connect()?;
+    /// assert_eq!(jar.cookies(&url)?.as_deref(), Some("session=31d4"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[cfg(feature = "cookies")]

@@ -12,6 +12,21 @@ use std::time::{Duration, Instant};
 ///
 /// Messages that came are in [`queue`](Self::queue). Its parts are read one after the other while the
 /// connection goes on, each as it is at some moment of the call; none but `high_water` ever gets less.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// ws.send("hello")?;
+/// ws.recv()?;
+/// let stats = ws.stats();
+/// println!("{} messages in {:?}, {} bytes on the wire", stats.sent, stats.open_for, stats.wire_sent);
+/// assert_eq!((stats.sent_bytes, stats.queue.received_bytes), (5, 5));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ConnectionStats {

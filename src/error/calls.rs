@@ -7,6 +7,20 @@ use std::fmt;
 /// A send that failed: why, and the message, which was not sent.
 ///
 /// `?` turns it into an [`Error`].
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// ws.close()?;
+/// let error = ws.send("too late").unwrap_err();
+/// assert_eq!(error.error.kind(), "closed");
+/// assert_eq!(error.message, Some("too late".into()));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SendError {
     /// Why.
@@ -17,6 +31,23 @@ pub struct SendError {
 }
 
 /// [`try_send`](crate::Sender::try_send) did not send, and hands the message back.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::TrySendError;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let (sender, _receiver) = wsync::connect(&url)?.split();
+/// sender.close()?;
+/// match sender.try_send("too late") {
+///     Err(TrySendError::Closed(why, message)) => println!("{message:?} was not sent: {why}"),
+///     result => unreachable!("{result:?}"),
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub enum TrySendError {
     /// There is no room now: the peer does not read as fast as is sent, or a message in pieces is being sent.
@@ -26,6 +57,21 @@ pub enum TrySendError {
 }
 
 /// [`recv`](crate::WebSocket::recv) failed: nothing is queued and nothing will come any more.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Error, RecvError};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// ws.close()?;
+/// let RecvError(why) = ws.recv().unwrap_err();
+/// assert!(matches!(why, Error::Closed(_)));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct RecvError(
     /// Why: [`Error::Closed`] after a closing handshake, else what ended the connection.
@@ -33,6 +79,19 @@ pub struct RecvError(
 );
 
 /// [`try_recv`](crate::WebSocket::try_recv) found nothing.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::TryRecvError;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// assert!(matches!(ws.try_recv(), Err(TryRecvError::Empty)), "nothing was sent");
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub enum TryRecvError {
     /// Nothing is queued now.
@@ -42,6 +101,21 @@ pub enum TryRecvError {
 }
 
 /// [`recv_timeout`](crate::WebSocket::recv_timeout) received nothing.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wsync::RecvTimeoutError;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let result = ws.recv_timeout(Duration::from_millis(1));
+/// assert!(matches!(result, Err(RecvTimeoutError::Timeout)));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub enum RecvTimeoutError {
     /// Nothing came in time.
@@ -51,6 +125,21 @@ pub enum RecvTimeoutError {
 }
 
 /// [`recv_or`](crate::WebSocket::recv_or) received nothing.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{CancelToken, RecvOrError};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let stop = CancelToken::new();
+/// stop.cancel();
+/// assert!(matches!(ws.recv_or(&stop), Err(RecvOrError::Stopped)));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub enum RecvOrError {
     /// It was told to stop.

@@ -4,6 +4,15 @@ use super::Error;
 use std::fmt;
 
 /// What is wrong with a proxy.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Error, Proxy, ProxyError};
+///
+/// let error = Proxy::parse("ftp://proxy.example").unwrap_err();
+/// assert!(matches!(error, Error::Proxy(ProxyError::Scheme)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyError {
@@ -25,7 +34,7 @@ pub enum ProxyError {
     Eof,
 }
 
-plain_error!(ProxyError, Proxy, {
+plain_error!(ProxyError, Proxy, Url, "proxy.url", {
     ProxyError::Url => "proxy.url", "it is not the URL of a proxy";
     ProxyError::Scheme => "proxy.scheme", "its scheme is not http, https, socks5, socks5h or socks4a";
     ProxyError::Length => "proxy.length", "the host or the credentials do not fit into what SOCKS has for them";

@@ -4,6 +4,15 @@ use super::Error;
 use std::fmt;
 
 /// What is wrong with an address.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Error, UriError};
+///
+/// let error = wsync::connect("ws://localhost/#top").unwrap_err();
+/// assert!(matches!(error, Error::Uri(UriError::Fragment)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UriError {
@@ -27,7 +36,7 @@ pub enum UriError {
     IdnaUnavailable,
 }
 
-plain_error!(UriError, Uri, {
+plain_error!(UriError, Uri, Scheme, "uri.scheme", {
     UriError::Syntax => "uri.syntax", "it is not a URI";
     UriError::Scheme => "uri.scheme", "its scheme is not ws, wss or ws+unix";
     UriError::Host => "uri.host", "it has no host";

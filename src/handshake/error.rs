@@ -6,6 +6,22 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use std::fmt;
 
 /// What was wrong with the opening handshake (RFC 6455 section 4).
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Error, HandshakeError};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n");
+/// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
+/// match wsync::connect(&url).unwrap_err() {
+///     Error::Handshake(error) => assert!(matches!(*error, HandshakeError::Status(_))),
+///     error => return Err(error),
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[non_exhaustive]
 pub enum HandshakeError {
     /// What came is not HTTP at all: another protocol speaks at the other end.
@@ -59,17 +75,49 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// The variant as a short stable path such as `handshake.status`: for logs and counters.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::HandshakeError;
+    ///
+    /// assert_eq!(HandshakeError::Origin.kind(), "handshake.origin");
+    /// ```
     pub fn kind(&self) -> &'static str {
         self.row().0
     }
 
     /// The status with which a server answers this error. `None` when there is nothing to answer,
     /// as on the client, or when nobody is left to read it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::HandshakeError;
+    ///
+    /// assert_eq!(HandshakeError::Method.status(), Some(http::StatusCode::METHOD_NOT_ALLOWED));
+    /// assert_eq!(HandshakeError::Eof.status(), None);
+    /// ```
     pub fn status(&self) -> Option<StatusCode> {
         self.row().1
     }
 
     /// The response of a server that refused, with its body.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Error;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n");
+    /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
+    /// if let Err(Error::Handshake(error)) = wsync::connect(&url) {
+    ///     assert_eq!(error.response().map(|response| response.status().as_u16()), Some(404));
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn response(&self) -> Option<&http::Response<Vec<u8>>> {
         match self {
             HandshakeError::Status(response) => Some(response),

@@ -56,11 +56,29 @@ use std::time::{Duration, Instant};
 pub struct BlockingTransport(Arc<Pumps>);
 
 impl BlockingTransport {
-    /// Starts to read.
+    /// Starts the two threads, which read and write.
     ///
     /// # Errors
     ///
     /// Those of the operating system when there is no thread; the stream is shut down then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    /// use wsync::{BlockingTransport, ClientBuilder};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let (url, address) = (format!("ws://{}/", server.local_addr()), server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let stream = TcpStream::connect(address)?;
+    /// let (reader, writer) = (stream.try_clone()?, stream.try_clone()?);
+    /// let transport = BlockingTransport::new(reader, writer, move |how| stream.shutdown(how))?;
+    /// let ws = ClientBuilder::new(&url).connect_over(transport)?;
+    /// ws.send("hello")?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("hello"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new(
         reader: impl Read + Send + 'static,
         writer: impl Write + Send + 'static,

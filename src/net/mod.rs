@@ -7,6 +7,7 @@ mod blocking;
 pub(crate) mod dial;
 pub(crate) mod link;
 mod poll;
+mod socket;
 pub(crate) mod tcp;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,8 @@
-//! What a connection runs on: sockets whose calls do not wait.
+//! What a connection runs on: a stream whose calls do not wait.
 
-use super::poll;
 use std::fmt;
-use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-#[cfg(unix)]
-use std::os::unix::net::UnixStream;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
 use std::time::Instant;
 
 /// A byte stream that never blocks, apart from [`wait`](Transport::wait).
@@ -60,6 +57,20 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// Those of the operating system; they may mean that the peer is gone already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (_peer, _) = listener.accept()?;
+    /// stream.prepare()?;
+    /// let error = Transport::read(&stream, &mut [0; 8]).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn prepare(&self) -> io::Result<()> {
         Ok(())
     }
@@ -71,6 +82,23 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there; any other error is final.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use wsync::{Interest, Transport};
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// peer.write_all(b"hello")?;
+    /// stream.wait(Interest::READABLE, None)?;
+    /// let mut buffer = [0; 8];
+    /// let read = Transport::read(&stream, &mut buffer)?;
+    /// assert_eq!(&buffer[..read], b"hello");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Waits until something is there, and reads it. Defaults to [`wait`](Transport::wait) and
@@ -83,6 +111,22 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// Those of `wait` and `read`; [`WouldBlock`](io::ErrorKind::WouldBlock) means "again".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// peer.write_all(b"hello")?;
+    /// let mut buffer = [0; 8];
+    /// let read = stream.read_waiting(&mut buffer)?;
+    /// assert_eq!(&buffer[..read], b"hello");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn read_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait(Interest::READABLE, None)?;
         self.read(buffer)
@@ -93,13 +137,40 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing fits; any other error is final.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (_peer, _) = listener.accept()?;
+    /// assert_eq!(Transport::write(&stream, b"hello")?, 5);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// The same for several slices, in order. Defaults to a write of the first that is not empty.
+    /// Writes as much of several slices as fits now, in order. Defaults to a write of the first that is not
+    /// empty.
     ///
     /// # Errors
     ///
     /// Those of [`write`](Transport::write).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (_peer, _) = listener.accept()?;
+    /// let slices = [IoSlice::new(b"header"), IoSlice::new(b"payload")];
+    /// assert_eq!(Transport::write_vectored(&stream, &slices)?, 13);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match slices.iter().find(|slice| !slice.is_empty()) {
             Some(slice) => self.write(slice),
@@ -123,6 +194,19 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     ///
     /// Those of the operating system.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Interest, Transport};
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (_peer, _) = listener.accept()?;
+    /// let ready = stream.wait(Interest::BOTH, None)?;
+    /// assert!(ready.writable && !ready.readable);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready>;
 
     /// Shuts down one half of the stream or both.
@@ -134,24 +218,88 @@ pub trait Transport: Send + Sync + fmt::Debug + 'static {
     ///
     /// Those of the operating system, such as [`NotConnected`](io::ErrorKind::NotConnected) when
     /// the peer is gone already.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::net::Shutdown;
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// Transport::shutdown(&stream, Shutdown::Write)?;
+    /// assert_eq!(peer.read(&mut [0; 8])?, 0, "the end");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 
     /// The peer has not taken what it was sent: once the stream is dropped, nothing need be kept for it.
     /// A TCP socket then ends with a reset. Defaults to nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{ErrorKind, Read};
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (mut peer, _) = listener.accept()?;
+    /// stream.discard_on_drop();
+    /// drop(stream);
+    /// let error = peer.read(&mut [0; 8]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn discard_on_drop(&self) {}
 
     /// The address of the peer, if it has one. Defaults to `None`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (peer, _) = listener.accept()?;
+    /// assert_eq!(Transport::peer_addr(&stream), peer.local_addr().ok());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn peer_addr(&self) -> Option<SocketAddr> {
         None
     }
 
     /// The address of this end, if it has one. Defaults to `None`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Transport;
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (peer, _) = listener.accept()?;
+    /// assert_eq!(Transport::local_addr(&stream), peer.peer_addr().ok());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     fn local_addr(&self) -> Option<SocketAddr> {
         None
     }
 }
 
 /// What to [wait](Transport::wait) for.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::Interest;
+///
+/// let interest = Interest { readable: true, ..Interest::default() };
+/// assert_eq!(interest, Interest::READABLE);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Interest {
     /// Bytes to read, or the end.
@@ -179,6 +327,20 @@ impl Interest {
 }
 
 /// What a stream is ready for; nothing when the deadline passed.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Instant;
+/// use wsync::{Interest, Ready, Transport};
+///
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (_peer, _) = listener.accept()?;
+/// let ready = stream.wait(Interest::READABLE, Some(Instant::now()))?;
+/// assert_eq!(ready, Ready::default(), "the peer has said nothing");
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ready {
     /// A read would not block.
@@ -189,140 +351,16 @@ pub struct Ready {
 
 impl Ready {
     /// Whether it is ready for anything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Ready;
+    ///
+    /// assert!(Ready { readable: true, writable: false }.any());
+    /// assert!(!Ready::default().any());
+    /// ```
     pub fn any(self) -> bool {
         self.readable || self.writable
-    }
-}
-
-/// A socket can be in blocking mode, because each call can be told not to wait: then one call waits
-/// and reads. On these systems `shutdown` ends that.
-const ONE_CALL: bool =
-    cfg!(any(target_os = "linux", target_os = "android")) && !cfg!(wsync_fallback_wait);
-
-macro_rules! socket_transport {
-    ($socket:ident { $($own:item)* }) => {
-        impl Transport for $socket {
-            fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                calls::read(self, buffer)
-            }
-
-            fn read_waiting(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                if ONE_CALL {
-                    match Read::read(&mut &*self, buffer) {
-                        // Somebody has changed its mode.
-                        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                        result => return result,
-                    }
-                }
-                self.wait(Interest::READABLE, None)?;
-                Transport::read(self, buffer)
-            }
-
-            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-                calls::write(self, bytes)
-            }
-
-            fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-                calls::write_vectored(self, slices)
-            }
-
-            fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<Ready> {
-                poll::wait(self, interest, deadline)
-            }
-
-            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-                $socket::shutdown(self, how)
-            }
-
-            $($own)*
-        }
-    };
-}
-
-socket_transport!(TcpStream {
-    /// In the mode that this needs, and without Nagle's algorithm.
-    fn prepare(&self) -> io::Result<()> {
-        self.set_nonblocking(!ONE_CALL)?;
-        self.set_nodelay(true)
-    }
-
-    fn discard_on_drop(&self) {
-        let _ = socket2::SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        TcpStream::peer_addr(self).ok()
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        TcpStream::local_addr(self).ok()
-    }
-});
-
-#[cfg(unix)]
-socket_transport!(UnixStream {
-    fn prepare(&self) -> io::Result<()> {
-        self.set_nonblocking(!ONE_CALL)
-    }
-});
-
-/// Calls that do not wait. std asks for no SIGPIPE on `write` of a TCP socket only: not on
-/// `write_vectored`, and on Unix sockets in newer versions only. A program that does not ignore the
-/// signal, such as one in C that loads a Rust library, would be killed by a peer that left.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-mod calls {
-    use super::{IoSlice, io};
-    use rustix::fd::AsFd;
-    use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
-
-    const FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
-
-    pub(super) fn read(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-        let (n, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
-        Ok(n)
-    }
-
-    /// What Linux takes in one call (`UIO_MAXIOV`); more is an error.
-    const MAX_SLICES: usize = 1024;
-
-    pub(super) fn write(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(socket, bytes, FLAGS)?)
-    }
-
-    pub(super) fn write_vectored(socket: &impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(rustix::net::sendmsg(
-            socket,
-            &slices[..slices.len().min(MAX_SLICES)],
-            &mut SendAncillaryBuffer::default(),
-            FLAGS,
-        )?)
-    }
-}
-
-/// No SIGPIPE on Windows; on Apple's systems std turns it off for the sockets that it makes.
-#[cfg(not(all(unix, not(target_vendor = "apple"))))]
-mod calls {
-    use super::{IoSlice, io};
-    use std::io::{Read, Write};
-
-    pub(super) fn read<S>(socket: &S, buffer: &mut [u8]) -> io::Result<usize>
-    where
-        for<'a> &'a S: Read,
-    {
-        (&mut &*socket).read(buffer)
-    }
-
-    pub(super) fn write<S>(socket: &S, bytes: &[u8]) -> io::Result<usize>
-    where
-        for<'a> &'a S: Write,
-    {
-        (&mut &*socket).write(bytes)
-    }
-
-    pub(super) fn write_vectored<S>(socket: &S, slices: &[IoSlice<'_>]) -> io::Result<usize>
-    where
-        for<'a> &'a S: Write,
-    {
-        (&mut &*socket).write_vectored(slices)
     }
 }

@@ -43,6 +43,21 @@ pub(crate) use pings::{Due, PingPayload, Pings};
 pub(crate) use utf8::Utf8;
 
 /// Which side of the connection this is.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Config, Negotiated, Role, WebSocket};
+///
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let here = std::net::TcpStream::connect(listener.local_addr()?)?;
+/// # let (there, _) = listener.accept()?;
+/// let client = WebSocket::from_parts(here, Role::Client, [], Negotiated::new(Config::client()))?;
+/// let server = WebSocket::from_parts(there, Role::Server, [], Negotiated::new(Config::server()))?;
+/// client.send("hello")?;
+/// assert_eq!(server.recv()?.as_text(), Some("hello"));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Its frames are masked (RFC 6455 section 5.3).

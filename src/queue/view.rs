@@ -40,6 +40,19 @@ pub struct QueueView {
 }
 
 /// A number of messages and of bytes of payload.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// let bounds = ws.queue().capacity();
+/// println!("{} messages, {} bytes", bounds.messages, bounds.bytes);
+/// assert!(ws.queue().len() <= bounds.messages);
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueSize {
@@ -50,6 +63,21 @@ pub struct QueueSize {
 }
 
 /// The most that waited in a queue.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// ws.send("hello")?;
+/// ws.recv()?;
+/// let most = ws.queue().high_water();
+/// println!("{} at once in the last {:?}", most.messages, most.since.elapsed());
+/// assert_eq!((most.messages, most.bytes), (1, 5));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HighWater {
@@ -63,6 +91,21 @@ pub struct HighWater {
 
 /// What went through a queue. Messages received are those delivered, those dropped, and those that
 /// still wait.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let ws = wsync::connect(&url)?;
+/// ws.send_all(["one", "two"])?;
+/// ws.recv()?;
+/// ws.recv()?;
+/// let stats = ws.queue().stats();
+/// assert_eq!((stats.received, stats.delivered, stats.dropped), (2, 2, 0));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -113,21 +156,69 @@ impl QueueView {
     }
 
     /// How many messages wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// std::thread::spawn(move || println!("{} wait", queue.len()));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.queue.len()
     }
 
     /// How many bytes of payload wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// if queue.bytes() > queue.capacity().bytes / 2 {
+    ///     println!("the application falls behind");
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn bytes(&self) -> usize {
         self.queue.bytes()
     }
 
     /// Whether no message waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert!(ws.queue().is_empty());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The bounds: [`QueueConfig::messages`] and [`QueueConfig::bytes`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert_eq!(ws.queue().capacity().messages, 1024);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn capacity(&self) -> QueueSize {
         let (messages, bytes) = self.queue.bounds.get();
         QueueSize { messages, bytes }
@@ -136,26 +227,99 @@ impl QueueView {
     /// The next message, which stays where it is. `None` when none waits.
     ///
     /// Another thread may take it meanwhile: what a later `recv` returns can be a later message.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// match queue.peek() {
+    ///     Some(next) => println!("the next is {next:?}"),
+    ///     None => println!("none waits"),
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn peek(&self) -> Option<Message> {
         self.queue.look(1).pop()
     }
 
     /// The next `n` messages or as many as wait, in order. Payloads are shared, not copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// ws.send_all(["1", "2", "3", "4"])?;
+    /// ws.recv()?;
+    /// for message in ws.queue().peek_n(2) {
+    ///     println!("{message:?} is still there");
+    /// }
+    /// assert_eq!(ws.recv()?.as_text(), Some("2"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn peek_n(&self, n: usize) -> Vec<Message> {
         self.queue.look(n)
     }
 
     /// All messages that wait, in order, as of one moment. Payloads are shared, not copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let text: usize = ws.queue().snapshot().iter().filter(|message| message.is_text()).count();
+    /// println!("{text} lines wait");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Vec<Message> {
         self.queue.look(usize::MAX)
     }
 
     /// How long the next message has waited. `None` when none waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// if queue.oldest_age() > Some(Duration::from_secs(1)) {
+    ///     println!("{} messages are late", queue.len());
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn oldest_age(&self) -> Option<Duration> {
         self.queue.oldest().map(|came| came.elapsed())
     }
 
     /// The most that waited, and since when.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// ws.send("hello")?;
+    /// ws.recv()?;
+    /// assert_eq!(queue.high_water().bytes, 5);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn high_water(&self) -> HighWater {
         let (messages, bytes, since) = self.queue.high.get();
         HighWater {
@@ -166,12 +330,45 @@ impl QueueView {
     }
 
     /// Lets [`high_water`](Self::high_water) start again, from what waits now.
+    ///
+    /// # Examples
+    ///
+    /// The most of each minute:
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// ws.send("hello")?;
+    /// ws.recv()?;
+    /// println!("{} messages at most", queue.high_water().messages);
+    /// queue.reset_high_water();
+    /// assert_eq!(queue.high_water().messages, 0);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn reset_high_water(&self) {
         self.queue.high.reset();
         self.queue.high.note(self.len(), self.bytes());
     }
 
     /// What went through the queue since the connection opened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// let queue = ws.queue();
+    /// ws.send("hello")?;
+    /// ws.recv()?;
+    /// let stats = queue.stats();
+    /// assert_eq!((stats.received_bytes, stats.delivered_bytes), (5, 5));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn stats(&self) -> QueueStats {
         self.queue.stats()
     }

@@ -110,6 +110,19 @@ impl Receiver {
 
     /// Drops all messages that are queued, counts them
     /// ([`QueueStats::dropped`](crate::QueueStats::dropped)), and returns how many.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// let missed = receiver.clear();
+    /// println!("{missed} messages are of no interest any more");
+    /// assert_eq!(receiver.queue().stats().dropped, missed as u64);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn clear(&self) -> usize {
         self.connection().queue().try_read();
         self.connection().queue().clear()

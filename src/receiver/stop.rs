@@ -100,6 +100,19 @@ impl Wake for Signal {
 }
 
 /// What [`Receiver::recv_or`] can be stopped by.
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let (_sender, receiver) = wsync::connect(&url)?.split();
+/// let (stop, stopped) = crossbeam_channel::bounded(1);
+/// std::thread::spawn(move || stop.send(()));
+/// assert!(receiver.recv_or(&stopped).is_err());
+/// # Ok::<(), wsync::Error>(())
+/// ```
 pub trait Stop: sealed::Stop {}
 
 mod sealed {
@@ -137,6 +150,13 @@ pub struct CancelToken {
 
 impl CancelToken {
     /// A token that is not cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let token = wsync::CancelToken::new();
+    /// assert!(!token.is_cancelled());
+    /// ```
     pub fn new() -> Self {
         let (sender, receiver) = bounded(0);
         CancelToken {
@@ -146,6 +166,24 @@ impl CancelToken {
     }
 
     /// Cancels it and all its clones, for good.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{CancelToken, RecvOrError};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (_sender, receiver) = wsync::connect(&url)?.split();
+    /// let token = CancelToken::new();
+    /// let waiting = token.clone();
+    /// let waiting = std::thread::spawn(move || receiver.recv_or(&waiting));
+    /// token.cancel();
+    /// let result = waiting.join().expect("it does not panic");
+    /// assert!(matches!(result, Err(RecvOrError::Stopped)));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn cancel(&self) {
         *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -156,6 +194,16 @@ impl CancelToken {
     }
 
     /// Whether it is cancelled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let token = wsync::CancelToken::new();
+    /// let worker = token.clone();
+    /// let worker = std::thread::spawn(move || while !worker.is_cancelled() { /* Work. */ });
+    /// token.cancel();
+    /// worker.join().expect("it does not panic");
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.is_none()

@@ -42,6 +42,21 @@ impl Receiver {
 
 /// The stream of [`Receiver::into_stream`]: messages until the connection ends. An abnormal end is
 /// the last item; a normal one just ends the stream.
+///
+/// # Examples
+///
+/// ```
+/// use futures_util::{StreamExt, TryStreamExt};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let (sender, receiver) = wsync::connect(&url)?.split();
+/// sender.send_all(["1", "2", "3"])?;
+/// let messages: Vec<_> = futures_executor::block_on(receiver.into_stream().take(3).try_collect())?;
+/// assert_eq!(messages, ["1".into(), "2".into(), "3".into()]);
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MessageStream {
     receiver: Receiver,
@@ -51,6 +66,22 @@ pub struct MessageStream {
 
 impl MessageStream {
     /// The receiver, to look into its queue.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// let mut messages = receiver.into_stream();
+    /// let first = futures_executor::block_on(messages.next());
+    /// println!("{first:?}, {} more wait", messages.receiver().len());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn receiver(&self) -> &Receiver {
         &self.receiver
     }

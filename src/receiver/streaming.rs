@@ -67,6 +67,21 @@ impl Receiver {
 ///
 /// Dropped before the end of the message, it skips the rest of this message, and counts its bytes as
 /// dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::BufRead;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let (sender, receiver) = wsync::connect(&url)?.split();
+/// sender.send("first\nsecond\n")?;
+/// let lines: Vec<String> = receiver.recv_streaming()?.lines().collect::<Result<_, _>>()?;
+/// assert_eq!(lines, ["first", "second"]);
+/// # Ok::<(), wsync::Error>(())
+/// ```
 pub struct MessageReader<'a> {
     receiver: &'a Receiver,
     kind: MessageKind,
@@ -87,6 +102,20 @@ enum Progress {
 
 impl<'a> MessageReader<'a> {
     /// Whether the message is text or binary.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::MessageKind;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send(vec![1, 2, 3])?;
+    /// assert_eq!(receiver.recv_streaming()?.kind(), MessageKind::Binary);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn kind(&self) -> MessageKind {
         self.kind
     }
@@ -95,12 +124,48 @@ impl<'a> MessageReader<'a> {
     /// [`TimedOut`](io::ErrorKind::TimedOut), loses nothing and can be tried again. Defaults to
     /// `None`: until [`Timeouts::message`](crate::Timeouts::message), which counts from piece to piece
     /// here, fails the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use std::time::Duration;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send("hello")?;
+    /// let mut reader = receiver.recv_streaming()?;
+    /// reader.set_timeout(Some(Duration::from_secs(5)));
+    /// let mut text = String::new();
+    /// reader.read_to_string(&mut text)?;
+    /// assert_eq!(text, "hello");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.timeout = timeout;
     }
 
     /// What came, piece by piece, without copying it. A piece is what came since the one before; of a
-    /// text, it may end within a character. After a timeout the iteration can go on.
+    /// text, it may end within a character. Each step waits as a read does; after a timeout the iteration can
+    /// go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, receiver) = wsync::connect(&url)?.split();
+    /// sender.send(vec![0; 1000])?;
+    /// let mut length = 0;
+    /// for piece in receiver.recv_streaming()?.pieces() {
+    ///     length += piece?.len();
+    /// }
+    /// assert_eq!(length, 1000);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn pieces(self) -> Pieces<'a> {
         Pieces {
             reader: self,
@@ -163,6 +228,20 @@ impl fmt::Debug for MessageReader<'_> {
 }
 
 /// The iterator of [`MessageReader::pieces`].
+///
+/// # Examples
+///
+/// ```
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// # let (sender, receiver) = wsync::connect(&url)?.split();
+/// sender.send(vec![7; 10])?;
+/// let mut pieces = receiver.recv_streaming()?.pieces();
+/// assert_eq!(pieces.next().transpose()?.as_deref(), Some(&[7; 10][..]));
+/// assert!(pieces.next().is_none());
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pieces<'a> {
     reader: MessageReader<'a>,

@@ -1,21 +1,39 @@
 //! A handle that outlives its connections.
 
+mod builder;
+
+pub use builder::PersistentBuilder;
+
+use super::Reconnect;
 use super::outgoing::Shared;
-use super::unsent::WhileDown;
-use super::{Reconnect, ReconnectPolicy};
-use crate::client::ClientBuilder;
 use crate::close::Closed;
 use crate::error::{Error, RecvTimeoutError, SendError, TryRecvError};
 use crate::message::Message;
 use crate::receiver::CancelToken;
 use crate::sender::Sender;
 use crate::websocket::WebSocket;
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, select};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, thread};
 
 /// What comes of a [`Persistent`].
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ClientBuilder, PersistentEvent, ReconnectPolicy};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let client = ClientBuilder::new(&url).persistent(ReconnectPolicy::default()).start()?;
+/// match client.recv()? {
+///     PersistentEvent::Connected { reconnects } => assert_eq!(reconnects, 0),
+///     event => unreachable!("{event:?} before there is a connection"),
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum PersistentEvent {
@@ -36,11 +54,31 @@ pub enum PersistentEvent {
 }
 
 /// A client that connects again whenever its connection ends: one queue and one place to send for all its
-/// connections. See [`ClientBuilder::persistent`].
+/// connections. See [`ClientBuilder::persistent`](crate::ClientBuilder::persistent).
 ///
 /// Clones are the same client. When the last is dropped, or [`stop`](Self::stop) is called, its connection is
 /// closed and no other made. What was received waits in a queue of
 /// [`QueueConfig::messages`](crate::QueueConfig::messages) events, behind which that of the connection fills.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ClientBuilder, PersistentEvent, ReconnectPolicy, WhileDown};
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+/// let policy = ReconnectPolicy::default();
+/// let client = ClientBuilder::new(&url).persistent(policy).while_down(WhileDown::hold()).start()?;
+/// client.send("hello")?; // Whether it is connected by now or not.
+/// while let Ok(event) = client.recv() {
+///     if let PersistentEvent::Message(message) = event {
+///         assert_eq!(message.as_text(), Some("hello"));
+///         client.stop();
+///     }
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Persistent {
     shared: Arc<Shared>,
@@ -62,18 +100,34 @@ impl Persistent {
     ///
     /// # Errors
     ///
-    /// Once nothing more will come: after an error that the policy does not retry that error, after
-    /// [`stop`](Self::stop) [`Error::Stopped`].
+    /// Once nothing more will come: the error that the policy does not retry, or [`Error::Stopped`] after
+    /// [`stop`](Self::stop).
     ///
     /// # Blocking
     ///
     /// Until there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, PersistentEvent, ReconnectPolicy, WhileDown};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let builder = ClientBuilder::new(&url).persistent(ReconnectPolicy::default());
+    /// let client = builder.while_down(WhileDown::hold()).start()?;
+    /// client.send("hello")?;
+    /// assert!(matches!(client.recv()?, PersistentEvent::Connected { .. }));
+    /// assert!(matches!(client.recv()?, PersistentEvent::Message(_)));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn recv(&self) -> Result<PersistentEvent, Error> {
         let event = self.events.recv();
         event.map_err(|_| self.over())
     }
 
-    /// The same, for so long at most.
+    /// The next event, if it comes in time.
     ///
     /// # Errors
     ///
@@ -82,6 +136,21 @@ impl Persistent {
     /// # Blocking
     ///
     /// At most `timeout`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let client = ClientBuilder::new(&url).persistent(ReconnectPolicy::default()).start()?;
+    /// let event = client.recv_timeout(Duration::from_secs(10))?;
+    /// println!("{event:?}");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn recv_timeout(&self, timeout: Duration) -> Result<PersistentEvent, RecvTimeoutError> {
         use crossbeam_channel::RecvTimeoutError as E;
         match self.events.recv_timeout(timeout) {
@@ -91,11 +160,28 @@ impl Persistent {
         }
     }
 
-    /// The same, if it is there.
+    /// The next event, if one waits.
     ///
     /// # Errors
     ///
     /// As [`recv`](Self::recv), and [`TryRecvError::Empty`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy, TryRecvError};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let client = ClientBuilder::new(&url).persistent(ReconnectPolicy::default()).start()?;
+    /// match client.try_recv() {
+    ///     Ok(event) => println!("{event:?}"),
+    ///     Err(TryRecvError::Empty) => println!("not yet"),
+    ///     Err(TryRecvError::Closed(why)) => println!("never again: {why}"),
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn try_recv(&self) -> Result<PersistentEvent, TryRecvError> {
         use crossbeam_channel::TryRecvError as E;
         match self.events.try_recv() {
@@ -105,45 +191,127 @@ impl Persistent {
         }
     }
 
-    /// Events that wait.
+    /// How many events wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let client = ClientBuilder::new(&url).persistent(ReconnectPolicy::default()).start()?;
+    /// client.recv()?;
+    /// println!("{} more wait", client.len());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
     /// Whether no event waits.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// let client = ClientBuilder::new(&url).persistent(ReconnectPolicy::default()).start()?;
+    /// client.recv()?;
+    /// assert!(client.is_empty(), "it is connected, and that was all");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// Messages that wait for a connection, or for the peer's answer.
+    /// How many messages wait for a connection, or for the peer's answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy, WhileDown};
+    ///
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", silent.local_addr()?);
+    /// let nobody = ClientBuilder::new(&url).persistent(ReconnectPolicy::default());
+    /// let client = nobody.while_down(WhileDown::hold()).start()?;
+    /// client.send("for later")?;
+    /// assert_eq!(client.unsent(), 1);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn unsent(&self) -> usize {
         self.shared.unsent()
     }
 
     /// Whether there is a connection now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", silent.local_addr()?);
+    /// let nobody = ClientBuilder::new(&url).persistent(ReconnectPolicy::default());
+    /// assert!(!nobody.start()?.is_connected());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected()
     }
 
-    /// Sends a message, or does with it what [`WhileDown`] says.
+    /// Sends a message, or does with it what [`WhileDown`](crate::WhileDown) says.
     ///
     /// # Errors
     ///
-    /// With the message, when there is no connection and no room for it to wait; [`SendError::message`] has it.
+    /// When there is no connection and no room for the message to wait; [`SendError::message`] hands it back.
     ///
     /// # Blocking
     ///
     /// As [`Sender::send`], while there is a connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", silent.local_addr()?);
+    /// let nobody = ClientBuilder::new(&url).persistent(ReconnectPolicy::default());
+    /// let client = nobody.start()?;
+    /// let error = client.send("hello").unwrap_err();
+    /// assert_eq!(error.message, Some("hello".into()), "it is handed back");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.shared.send(message.into())
     }
 
-    /// Ends it: closes the connection with 1000, and makes no other. What came before can be received still.
+    /// Closes the connection with 1000, and makes no other. What came before can still be received.
     /// Returns the messages that were not sent, or not confirmed.
     ///
     /// # Blocking
     ///
-    /// No longer than the close timeout.
+    /// No longer than [`Timeouts::close`](crate::Timeouts::close) and a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, ReconnectPolicy, WhileDown};
+    ///
+    /// # let silent = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", silent.local_addr()?);
+    /// let nobody = ClientBuilder::new(&url).persistent(ReconnectPolicy::default());
+    /// let client = nobody.while_down(WhileDown::hold()).start()?;
+    /// client.send("for later")?;
+    /// assert_eq!(client.stop(), ["for later".into()]);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn stop(&self) -> Vec<Message> {
         self.shared.end()
     }
@@ -165,87 +333,6 @@ impl fmt::Debug for Persistent {
 
 /// Called with each new connection, before anything else is sent on it.
 type OnOpen = Box<dyn Fn(&Sender) -> Result<(), Error> + Send>;
-
-/// The choices of a [`Persistent`].
-#[must_use]
-pub struct PersistentBuilder {
-    client: ClientBuilder,
-    policy: ReconnectPolicy,
-    while_down: WhileDown,
-    on_open: OnOpen,
-}
-
-impl PersistentBuilder {
-    pub(crate) fn new(client: ClientBuilder, policy: ReconnectPolicy) -> Self {
-        PersistentBuilder {
-            client,
-            policy,
-            while_down: WhileDown::HandBack,
-            on_open: Box::new(|_| Ok(())),
-        }
-    }
-
-    /// What becomes of messages while there is no connection. Defaults to [`WhileDown::HandBack`].
-    pub fn while_down(mut self, while_down: WhileDown) -> Self {
-        self.while_down = while_down;
-        self
-    }
-
-    /// Calls `hook` with each new connection, before anything else is sent on it: to subscribe again. If it
-    /// fails, the connection is closed, and the next one made after a delay.
-    pub fn on_open(mut self, hook: impl Fn(&Sender) -> Result<(), Error> + Send + 'static) -> Self {
-        self.on_open = Box::new(hook);
-        self
-    }
-
-    /// Begins to connect, on a thread of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when there is no thread.
-    pub fn start(self) -> Result<Persistent, Error> {
-        let config = self.client.config_so_far();
-        let (sender, events) = bounded(config.queue.messages);
-        let stop = CancelToken::new();
-        let shared = Shared::new(stop.clone(), self.while_down.clone(), config.timeouts.send);
-        let shared = Arc::new(shared);
-        let client = match self.while_down {
-            WhileDown::Resend { .. } => {
-                let confirming = Arc::downgrade(&shared);
-                self.client.on_pong(move |pong| {
-                    if let Some(shared) = confirming.upgrade() {
-                        shared.confirm(&pong);
-                    }
-                })
-            }
-            _ => self.client,
-        };
-        let work = Work {
-            shared: Arc::clone(&shared),
-            events: sender,
-            on_open: self.on_open,
-        };
-        let reconnect = Reconnect::new(client, self.policy, stop.clone());
-        thread::Builder::new()
-            .name("ws-persist".into())
-            .spawn(move || work.run(reconnect))?;
-        Ok(Persistent {
-            shared,
-            events,
-            _guard: Arc::new(Guard(stop)),
-        })
-    }
-}
-
-impl fmt::Debug for PersistentBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PersistentBuilder")
-            .field("client", &self.client)
-            .field("policy", &self.policy)
-            .field("while_down", &self.while_down)
-            .finish_non_exhaustive()
-    }
-}
 
 /// What the thread does: connects, receives, and connects again.
 struct Work {

@@ -5,6 +5,16 @@ use std::collections::VecDeque;
 
 /// What [`Persistent::send`](super::Persistent::send) does with messages while there is no connection, and
 /// with those that one has lost.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ClientBuilder, ReconnectPolicy, WhileDown};
+///
+/// let builder = ClientBuilder::new("wss://example.org/")
+///     .persistent(ReconnectPolicy::default())
+///     .while_down(WhileDown::Resend { messages: 100, bytes: 1 << 20 });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhileDown {
@@ -33,6 +43,14 @@ pub enum WhileDown {
 
 impl WhileDown {
     /// [`Hold`](Self::Hold) with 1024 messages and 1 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::WhileDown;
+    ///
+    /// assert_eq!(WhileDown::hold(), WhileDown::Hold { messages: 1024, bytes: 1 << 20 });
+    /// ```
     pub fn hold() -> Self {
         WhileDown::Hold {
             messages: 1024,
@@ -41,6 +59,14 @@ impl WhileDown {
     }
 
     /// [`Resend`](Self::Resend) with 1024 messages and 1 MiB.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::WhileDown;
+    ///
+    /// assert_eq!(WhileDown::resend(), WhileDown::Resend { messages: 1024, bytes: 1 << 20 });
+    /// ```
     pub fn resend() -> Self {
         WhileDown::Resend {
             messages: 1024,

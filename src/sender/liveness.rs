@@ -107,6 +107,19 @@ impl Sender {
     }
 
     /// The pings that are sent unasked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let (sender, _receiver) = wsync::connect(&url)?.split();
+    /// assert_eq!(sender.keepalive().interval, Some(Duration::from_secs(20)));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn keepalive(&self) -> Keepalive {
         self.connection().keepalive()
     }

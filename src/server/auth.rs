@@ -13,9 +13,15 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Upgrade;
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let client = wsync::ClientBuilder::new(format!("ws://{}/", server.local_addr()));
+    /// # let client = client.basic_auth("admin", "secret");
+    /// # let client = std::thread::spawn(move || client.connect()?.recv().map_err(wsync::Error::from));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
     /// fn admit(upgrade: Upgrade) -> Result<(), wsync::Error> {
     ///     if !upgrade.has_basic_auth("admin", "secret") {
     ///         return upgrade.demand_basic_auth("machine room");
@@ -23,6 +29,9 @@ impl Upgrade {
     ///     upgrade.accept()?.send("welcome")?;
     ///     Ok(())
     /// }
+    /// # admit(upgrade)?;
+    /// # assert_eq!(client.join().expect("it does not panic")?.as_text(), Some("welcome"));
+    /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn has_basic_auth(&self, user: &str, password: &str) -> bool {
         let given = self.request().headers().get(AUTHORIZATION);
@@ -43,6 +52,20 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`reject`](Self::reject).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// upgrade.demand_basic_auth("machine room")?;
+    /// # let error = client.join().expect("it does not panic").unwrap_err();
+    /// # assert_eq!(error.response().map(|response| response.status().as_u16()), Some(401));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn demand_basic_auth(self, realm: &str) -> Result<(), Error> {
         let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
         let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");

@@ -22,12 +22,14 @@ use std::sync::Arc;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use wsync::{Server, TlsConfig};
+/// ```
+/// use std::time::Duration;
+/// use wsync::{Config, Server};
 ///
-/// let tls = TlsConfig::server(&std::fs::read("cert.pem")?, &std::fs::read("key.pem")?)?;
-/// let server = Server::builder().tls(tls).subprotocol("chat.v2").bind("0.0.0.0:9443")?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let mut config = Config::server();
+/// config.keepalive.interval = Some(Duration::from_secs(60));
+/// let server = Server::builder().config(config).subprotocol("chat.v2").bind("127.0.0.1:0")?;
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct ServerBuilder {
@@ -56,6 +58,18 @@ impl ServerBuilder {
     }
 
     /// Sets limits, timeouts and the bounds of the queues. Defaults to [`Config::server`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsync::{Config, Server};
+    ///
+    /// let mut config = Config::server();
+    /// config.timeouts.open = Some(Duration::from_secs(3));
+    /// let server = Server::builder().config(config).bind("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -63,6 +77,14 @@ impl ServerBuilder {
     }
 
     /// Agrees to compression (RFC 7692) with clients that offer it: sets [`Config::compression`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Compression, Server};
+    ///
+    /// let builder = Server::builder().compression(Compression::server());
+    /// ```
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
         self.config.compression = Some(compression);
@@ -71,6 +93,17 @@ impl ServerBuilder {
 
     /// Serves `wss` with this certificate and key, on all listeners that do not say otherwise
     /// ([`Listener::tls`]).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Server, TlsConfig};
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::server(&std::fs::read("server.pem")?, &std::fs::read("server.key")?)?;
+    /// let server = Server::builder().tls(tls).bind("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = Some(tls);
@@ -79,6 +112,19 @@ impl ServerBuilder {
 
     /// Supports a subprotocol, after those named before (RFC 6455 section 1.9). The first of them that
     /// a client offers is agreed on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, Server};
+    ///
+    /// let server = Server::builder().subprotocol("chat.v2").subprotocol("chat.v1").bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let old = ClientBuilder::new(&url).subprotocol("chat.v1").connect()?;
+    /// assert_eq!(old.subprotocol(), Some("chat.v1"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<String>) -> Self {
         self.subprotocols.ours.push(subprotocol.into());
@@ -91,7 +137,7 @@ impl ServerBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Server;
     ///
     /// let server = Server::builder()
@@ -99,7 +145,7 @@ impl ServerBuilder {
     ///         let wanted = if request.uri().path() == "/admin" { "admin." } else { "chat." };
     ///         offered.iter().find(|name| name.starts_with(wanted)).map(|name| name.to_string())
     ///     })
-    ///     .bind("0.0.0.0:9001")?;
+    ///     .bind("127.0.0.1:0")?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
@@ -112,6 +158,20 @@ impl ServerBuilder {
     }
 
     /// Sets from which sites browsers may connect. Defaults to [`OriginPolicy::SameHost`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, OriginPolicy, Server};
+    ///
+    /// let ours = OriginPolicy::Only(vec!["https://example.org".into()]);
+    /// let server = Server::builder().origins(ours).bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// assert!(ClientBuilder::new(&url).origin("https://example.com").connect().is_err());
+    /// assert!(ClientBuilder::new(&url).origin("https://example.org").connect().is_ok());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn origins(mut self, origins: OriginPolicy) -> Self {
         self.origins = origins;
@@ -124,7 +184,7 @@ impl ServerBuilder {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::Server;
     ///
     /// let server = Server::builder()
@@ -132,7 +192,7 @@ impl ServerBuilder {
     ///         "/health" => Some(http::Response::new(b"ok\n".to_vec())),
     ///         _ => None,
     ///     })
-    ///     .bind("0.0.0.0:9001")?;
+    ///     .bind("127.0.0.1:0")?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
@@ -144,7 +204,22 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how many clients there may be at a time.
+    /// Sets how many clients there may be at a time. Defaults to [`ServerLimits::default`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Server, ServerLimits};
+    ///
+    /// let mut limits = ServerLimits::default();
+    /// limits.connections = Some(1);
+    /// let server = Server::builder().limits(limits).bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.recv())));
+    /// let first = wsync::connect(&url)?;
+    /// assert!(wsync::connect(&url).is_err());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
@@ -154,6 +229,15 @@ impl ServerBuilder {
     /// The stack of each thread that serves a client, in bytes: opening handshake, handler, and the callback of
     /// [`Upgrade::run`](crate::Upgrade::run). At least 128 KiB. Defaults to that of any thread: 2 MiB, or
     /// what `RUST_MIN_STACK` says. Memory is taken as far as it was used.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Server;
+    ///
+    /// let server = Server::builder().stack_size(256 << 10).bind("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
@@ -161,6 +245,16 @@ impl ServerBuilder {
     }
 
     /// Adds a socket that clients come from. [`build`](Self::build) makes a server of all of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Listener, Server};
+    ///
+    /// let server = Server::builder().listen(Listener::tcp("127.0.0.1:0")?).build()?;
+    /// assert_eq!(server.local_addrs().len(), 1);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn listen(mut self, listener: impl Into<Listener>) -> Self {
         self.listeners.push(listener.into());
@@ -174,6 +268,14 @@ impl ServerBuilder {
     ///
     /// [`Error::Misuse`] for a configuration that cannot work, [`Error::Io`] when the address can't
     /// be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let server = wsync::Server::builder().bind("127.0.0.1:0")?;
+    /// assert_ne!(server.local_addr().port(), 0);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn bind(self, addr: impl ToSocketAddrs) -> Result<Server, Error> {
         self.check()?;
         self.listen(Listener::tcp(addr)?).build()

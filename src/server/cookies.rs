@@ -10,9 +10,14 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{Accept, Error, Upgrade, WebSocket};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
     /// fn open(upgrade: Upgrade) -> Result<WebSocket, Error> {
     ///     if upgrade.cookies().any(|(name, _)| name == "session") {
     ///         return upgrade.accept();
@@ -20,6 +25,8 @@ impl Upgrade {
     ///     let first = "session=31d4d96e407aad42; Path=/; Secure; HttpOnly";
     ///     upgrade.accept_with(Accept::new().header("Set-Cookie", first))
     /// }
+    /// # assert!(open(upgrade)?.response().headers().contains_key("Set-Cookie"));
+    /// # Ok::<(), Error>(())
     /// ```
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.request().headers().get_all(COOKIE).iter();

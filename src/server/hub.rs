@@ -1,13 +1,13 @@
 //! Many connections as one: their events in one channel, and messages to all of them.
 
+mod broadcasting;
 mod members;
+
+pub use broadcasting::{BroadcastReport, Slow};
 
 use super::Server;
 use super::accept::Accept;
 use super::upgrade::Upgrade;
-use crate::close::CloseFrame;
-use crate::compression::PreparedMessage;
-use crate::connection::Refusal;
 use crate::delivery::{Delivery, Event};
 use crate::error::{Error, SendError};
 use crate::message::Message;
@@ -17,13 +17,27 @@ use members::Members;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// How often a connection that has no room is looked at again.
-const AGAIN: Duration = Duration::from_millis(1);
 
 /// A connection of a [`Hub`]. No two of a hub have the same.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+/// use wsync::ConnectionId;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let hub = wsync::Hub::new(100);
+/// # let serving = hub.clone();
+/// # std::thread::spawn(move || serving.serve(&server));
+/// # let ws = wsync::connect(&url)?;
+/// # let id = *hub.events().recv().expect("a client comes").key();
+/// let mut names: HashMap<ConnectionId, &str> = HashMap::new();
+/// names.insert(id, "Ann");
+/// println!("{} has connection {id}", names[&id]);
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 
@@ -31,33 +45,6 @@ impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// What a broadcast does with a connection that has no room: its peer does not read as fast as is sent, and
-/// [`Limits::outbox`](crate::Limits::outbox) bytes wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Slow {
-    /// It does not get the message.
-    #[default]
-    Skip,
-    /// It is closed with 1013, "try again later".
-    Close,
-    /// The call waits until there is room, so long at most for all of them together; who has none then does
-    /// not get the message.
-    Wait(Duration),
-}
-
-/// Who got a broadcast.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BroadcastReport {
-    /// Connections in whose outbox the message is, or on the wire.
-    pub sent: usize,
-    /// Connections without room that did not get it.
-    pub skipped: Vec<ConnectionId>,
-    /// Connections without room that were closed.
-    pub closed: Vec<ConnectionId>,
 }
 
 /// The connections of a server, in the hands of as few threads as its application wants: events of all come
@@ -69,18 +56,23 @@ pub struct BroadcastReport {
 ///
 /// A chat with one room, in one thread of the application:
 ///
-/// ```no_run
+/// ```
 /// use wsync::{Event, Hub, Server};
 ///
-/// let server = Server::bind("127.0.0.1:9001")?;
+/// let server = Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
 /// let hub = Hub::new(1000);
 /// let serving = hub.clone();
 /// std::thread::spawn(move || serving.serve(&server));
+/// # let ws = wsync::connect(&url)?;
+/// # ws.send("hello")?;
 /// for event in hub.events() {
 ///     if let Event::Message { message, .. } = event {
 ///         hub.broadcast(message);
+/// #         break;
 ///     }
 /// }
+/// # assert_eq!(ws.recv()?.as_text(), Some("hello"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Clone)]
@@ -95,6 +87,15 @@ pub struct Hub {
 impl Hub {
     /// A hub without connections, with room for so many events. When it is full, connections are not read
     /// from until there is room.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Hub;
+    ///
+    /// let hub = Hub::new(1000);
+    /// assert!(hub.is_empty());
+    /// ```
     pub fn new(events: usize) -> Self {
         let (sender, events) = bounded(events);
         Hub {
@@ -107,6 +108,24 @@ impl Hub {
     }
 
     /// What broadcasts by this handle do with connections that have no room. Defaults to [`Slow::Skip`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wsync::Slow;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// let patient = hub.clone().slow(Slow::Wait(Duration::from_millis(100)));
+    /// assert_eq!(patient.broadcast("this is important").sent, 1);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn slow(mut self, slow: Slow) -> Self {
         self.slow = slow;
@@ -114,6 +133,24 @@ impl Hub {
     }
 
     /// The events of all connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Event;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// ws.send("hello")?;
+    /// let event = hub.events().recv().expect("the hub has a sender, too");
+    /// assert!(matches!(event, Event::Message { message, .. } if message.as_text() == Some("hello")));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn events(&self) -> &Receiver<Event<ConnectionId>> {
         &self.events
     }
@@ -127,6 +164,24 @@ impl Hub {
     /// # Blocking
     ///
     /// As [`Server::serve`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Hub, Server};
+    ///
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// let hub = Hub::new(1000);
+    /// let serving = hub.clone();
+    /// std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// for event in hub.events() {
+    ///     println!("{event:?}");
+    /// #     break;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn serve(&self, server: &Server) -> Result<(), Error> {
         let hub = self.clone();
         server.serve_upgrades(move |upgrade| {
@@ -146,11 +201,31 @@ impl Hub {
     /// # Blocking
     ///
     /// Until the end of the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Hub, Server};
+    ///
+    /// # let server = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// let hub = Hub::new(1000);
+    /// let members = hub.clone();
+    /// std::thread::spawn(move || {
+    ///     server.serve_upgrades(move |upgrade| match upgrade {
+    ///         Ok(upgrade) if upgrade.request().uri().path() == "/chat" => drop(members.run(upgrade)),
+    ///         _ => {} // A dropped request is answered with 503.
+    ///     })
+    /// });
+    /// # let ws = wsync::connect(&url)?;
+    /// # hub.events().recv().expect("a client comes");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn run(&self, upgrade: Upgrade) -> Result<ConnectionId, Error> {
         self.take_in(upgrade, None)
     }
 
-    /// The same, with an answer of one's own.
+    /// Accepts a client as [`run`](Self::run) does, with an answer of one's own.
     ///
     /// # Errors
     ///
@@ -159,6 +234,25 @@ impl Hub {
     /// # Blocking
     ///
     /// Until the end of the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Accept, Hub, Server};
+    ///
+    /// # let server = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// let hub = Hub::new(1000);
+    /// std::thread::spawn(move || {
+    ///     server.serve_upgrades(move |upgrade| {
+    ///         let room = Accept::new().header("X-Room", "7");
+    ///         let _ = upgrade.and_then(|upgrade| hub.run_with(upgrade, room));
+    ///     })
+    /// });
+    /// # let ws = wsync::connect(&url)?;
+    /// # assert_eq!(ws.response().headers()["X-Room"], "7");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn run_with(&self, upgrade: Upgrade, accept: Accept) -> Result<ConnectionId, Error> {
         self.take_in(upgrade, Some(accept))
     }
@@ -174,17 +268,61 @@ impl Hub {
         Ok(id)
     }
 
-    /// Connections that are open.
+    /// How many connections are open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// println!("{} are here", hub.len());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
     /// Whether there is no connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// assert!(!hub.is_empty());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// A connection's sender, while it is open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// if let Some(sender) = hub.sender(id) {
+    ///     sender.ping("are you there?")?;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn sender(&self, id: ConnectionId) -> Option<Sender> {
         self.members.get(id)
     }
@@ -198,6 +336,21 @@ impl Hub {
     /// # Blocking
     ///
     /// As [`Sender::send`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let hub = wsync::Hub::new(100);
+    /// # let serving = hub.clone();
+    /// # std::thread::spawn(move || serving.serve(&server));
+    /// # let ws = wsync::connect(&url)?;
+    /// # let id = *hub.events().recv().expect("a client comes").key();
+    /// hub.send(id, "for you alone")?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("for you alone"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn send(&self, id: ConnectionId, message: impl Into<Message>) -> Result<(), SendError> {
         match self.sender(id) {
             Some(sender) => sender.send(message),
@@ -206,73 +359,6 @@ impl Hub {
                 message: Some(message.into()),
             }),
         }
-    }
-
-    /// Sends a message to all connections.
-    ///
-    /// # Blocking
-    ///
-    /// Only with [`Slow::Wait`].
-    pub fn broadcast(&self, message: impl Into<Message>) -> BroadcastReport {
-        self.send_to(self.members.all(), message.into())
-    }
-
-    /// Sends a message to the connections that a filter lets pass.
-    ///
-    /// # Blocking
-    ///
-    /// As [`broadcast`](Self::broadcast).
-    pub fn broadcast_to(
-        &self,
-        filter: impl Fn(ConnectionId) -> bool,
-        message: impl Into<Message>,
-    ) -> BroadcastReport {
-        let mut to = self.members.all();
-        to.retain(|(id, _)| filter(*id));
-        self.send_to(to, message.into())
-    }
-
-    /// Lets a connection have what is published on a topic. False if it is not there.
-    pub fn subscribe(&self, id: ConnectionId, topic: impl AsRef<str>) -> bool {
-        self.members.subscribe(id, topic.as_ref())
-    }
-
-    /// The reverse. False if it was not subscribed.
-    pub fn unsubscribe(&self, id: ConnectionId, topic: impl AsRef<str>) -> bool {
-        self.members.unsubscribe(id, topic.as_ref())
-    }
-
-    /// Sends a message to all that are subscribed to a topic.
-    ///
-    /// # Blocking
-    ///
-    /// As [`broadcast`](Self::broadcast).
-    pub fn publish(&self, topic: impl AsRef<str>, message: impl Into<Message>) -> BroadcastReport {
-        self.send_to(self.members.of(topic.as_ref()), message.into())
-    }
-
-    fn send_to(&self, to: Vec<(ConnectionId, Sender)>, message: Message) -> BroadcastReport {
-        let message = PreparedMessage::new(message);
-        let mut report = BroadcastReport::default();
-        let mut full = offer(to, &message, &mut report);
-        match self.slow {
-            Slow::Skip => {}
-            Slow::Close => {
-                for (id, sender) in full.drain(..) {
-                    sender.close_without_waiting(CloseFrame::try_again_later());
-                    report.closed.push(id);
-                }
-            }
-            Slow::Wait(timeout) => {
-                let began = Instant::now();
-                while !full.is_empty() && began.elapsed() < timeout {
-                    thread::sleep(AGAIN.min(timeout));
-                    full = offer(full, &message, &mut report);
-                }
-            }
-        }
-        report.skipped = full.into_iter().map(|(id, _)| id).collect();
-        report
     }
 }
 
@@ -284,22 +370,4 @@ impl fmt::Debug for Hub {
             .field("slow", &self.slow)
             .finish_non_exhaustive()
     }
-}
-
-/// Those that have no room.
-fn offer(
-    to: Vec<(ConnectionId, Sender)>,
-    message: &PreparedMessage,
-    report: &mut BroadcastReport,
-) -> Vec<(ConnectionId, Sender)> {
-    let mut full = Vec::new();
-    for (id, sender) in to {
-        match sender.offer(message) {
-            Ok(()) => report.sent += 1,
-            Err(Refusal::Full) => full.push((id, sender)),
-            // It is about to leave.
-            Err(Refusal::Ended(_)) => {}
-        }
-    }
-    full
 }

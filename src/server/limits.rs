@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use wsync::{Server, ServerLimits};
 ///
 /// let mut limits = ServerLimits::default();
 /// limits.connections = Some(1000);
 /// limits.per_address = Some(20);
-/// let server = Server::builder().limits(limits).bind("0.0.0.0:9001")?;
+/// let server = Server::builder().limits(limits).bind("127.0.0.1:0")?;
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,6 +59,16 @@ impl Listener {
     /// # Errors
     ///
     /// [`Error::Io`] when the address can't be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Listener, Server};
+    ///
+    /// let server = Server::builder().listen(Listener::tcp("127.0.0.1:0")?).build()?;
+    /// println!("port {}", server.local_addr().port());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn tcp(addr: impl ToSocketAddrs) -> Result<Self, Error> {
         Listener::builder().tcp(addr)
     }
@@ -74,12 +84,32 @@ impl Listener {
     ///
     /// [`Error::Io`] when the path can't be had: `AddrInUse` when somebody listens there, or when it is
     /// something else than a socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ListenAddr, Listener};
+    ///
+    /// let path = std::env::temp_dir().join(format!("app-{}.sock", std::process::id()));
+    /// let listener = Listener::unix(&path)?;
+    /// assert_eq!(listener.local_addr()?, ListenAddr::Unix(Some(path)));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[cfg(unix)]
     pub fn unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         Listener::builder().unix(path)
     }
 
-    /// With choices that have to be made before the socket listens.
+    /// The choices that have to be made before a socket listens.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Listener;
+    ///
+    /// let listener = Listener::builder().backlog(16).tcp("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn builder() -> ListenerBuilder {
         ListenerBuilder {
             backlog: BACKLOG,
@@ -90,6 +120,21 @@ impl Listener {
 
     /// Speaks TLS with those who come here, with this certificate and key; with `None`, no TLS. Defaults to
     /// what [`ServerBuilder::tls`](crate::ServerBuilder::tls) says.
+    ///
+    /// # Examples
+    ///
+    /// `wss` for all but those of this machine:
+    ///
+    /// ```
+    /// use wsync::{Listener, Server, TlsConfig};
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::server(&std::fs::read("server.pem")?, &std::fs::read("server.key")?)?;
+    /// let builder = Server::builder()
+    ///     .tls(tls)
+    ///     .listen(Listener::tcp("127.0.0.1:0")?.tls(None));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn tls(mut self, tls: impl Into<Option<TlsConfig>>) -> Self {
         self.tls = Some(tls.into());
@@ -168,6 +213,15 @@ pub struct ListenerBuilder {
 
 impl ListenerBuilder {
     /// Connections that may wait to be accepted. Defaults to 1024; the system may allow fewer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Listener;
+    ///
+    /// let listener = Listener::builder().backlog(16).tcp("127.0.0.1:0")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = i32::try_from(connections).unwrap_or(i32::MAX);
@@ -177,6 +231,20 @@ impl ListenerBuilder {
     /// Lets other processes of the same user listen on the same port, if they ask for this too: the system
     /// shares the clients out (SO_REUSEPORT). Where there is no such thing, as on Windows, listening fails with
     /// `Unsupported`. Defaults to false; of no effect on Unix sockets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ListenAddr, Listener};
+    ///
+    /// # if cfg!(not(unix)) {
+    /// #     return Ok(());
+    /// # }
+    /// let first = Listener::builder().reuse_port(true).tcp("127.0.0.1:0")?;
+    /// let ListenAddr::Tcp(address) = first.local_addr()? else { unreachable!() };
+    /// let second = Listener::builder().reuse_port(true).tcp(address)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn reuse_port(mut self, reuse: bool) -> Self {
         self.reuse_port = reuse;
@@ -185,6 +253,16 @@ impl ListenerBuilder {
 
     /// Whether an IPv6 address is for IPv6 only, so that IPv4 may have a listener of its own on the same
     /// port (IPV6_V6ONLY). Defaults to what the system does.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::Listener;
+    ///
+    /// let v6 = Listener::builder().only_v6(true).tcp("[::]:9001")?;
+    /// let v4 = Listener::tcp("0.0.0.0:9001")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn only_v6(mut self, only: bool) -> Self {
         self.only_v6 = Some(only);
@@ -196,6 +274,16 @@ impl ListenerBuilder {
     /// # Errors
     ///
     /// As [`Listener::tcp`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Listener;
+    ///
+    /// let listener = Listener::builder().tcp("127.0.0.1:0")?;
+    /// println!("listening on {}", listener.local_addr()?);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn tcp(self, addr: impl ToSocketAddrs) -> Result<Listener, Error> {
         let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
         for address in addr.to_socket_addrs()? {
@@ -229,6 +317,19 @@ impl ListenerBuilder {
     /// # Errors
     ///
     /// As [`Listener::unix`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Listener;
+    ///
+    /// let path = std::env::temp_dir().join(format!("app-{}.sock", std::process::id()));
+    /// let listener = Listener::builder().backlog(16).unix(&path)?;
+    /// assert!(path.exists());
+    /// drop(listener);
+    /// assert!(!path.exists());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[cfg(unix)]
     pub fn unix(self, path: impl AsRef<Path>) -> Result<Listener, Error> {
         let path = std::path::absolute(path)?;
@@ -266,6 +367,18 @@ fn share_port(_: &socket2::Socket) -> io::Result<()> {
 }
 
 /// Where a server listens.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{ListenAddr, Listener};
+///
+/// match Listener::tcp("127.0.0.1:0")?.local_addr()? {
+///     ListenAddr::Tcp(address) => println!("ws://{address}/"),
+///     other => println!("{other}"),
+/// }
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ListenAddr {

@@ -12,11 +12,11 @@ use http::{HeaderValue, Request};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use wsync::{OriginPolicy, Server};
 ///
 /// let sites = OriginPolicy::Only(vec!["https://example.org".into()]);
-/// let server = Server::builder().origins(sites).bind("0.0.0.0:9001")?;
+/// let server = Server::builder().origins(sites).bind("127.0.0.1:0")?;
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

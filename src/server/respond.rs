@@ -16,6 +16,20 @@ impl Upgrade {
     /// # Blocking
     ///
     /// Until the client has read it, at most a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n")?;
+    /// # let error = client.join().expect("it does not panic").unwrap_err();
+    /// # assert_eq!(error.response().map(|response| response.status().as_u16()), Some(404));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn reject(self, status: StatusCode, body: impl AsRef<[u8]>) -> Result<(), Error> {
         self.answer_with(status, &HeaderMap::new(), body.as_ref())
     }
@@ -33,16 +47,20 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use wsync::Upgrade;
-    ///
-    /// fn elsewhere(upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let response = http::Response::builder()
-    ///         .status(308)
-    ///         .header("Location", "wss://example.org/new")
-    ///         .body(Vec::new())?;
-    ///     Ok(upgrade.respond(response)?)
-    /// }
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// let response = http::Response::builder()
+    ///     .status(308)
+    ///     .header("Location", "wss://example.org/new")
+    ///     .body("")?;
+    /// upgrade.respond(response)?;
+    /// # let error = client.join().expect("it does not panic").unwrap_err();
+    /// # assert_eq!(error.response().map(|response| response.status().as_u16()), Some(308));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn respond(self, response: Response<impl AsRef<[u8]>>) -> Result<(), Error> {
         let (head, body) = response.into_parts();

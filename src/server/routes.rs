@@ -23,8 +23,8 @@ type Handler = Box<dyn Fn(Upgrade, Vec<String>) + Send + Sync>;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use wsync::{Routes, Server, Upgrade};
+/// ```
+/// use wsync::{Routes, Server};
 ///
 /// let routes = Routes::new()
 ///     .route("/rooms/{room}/users/{id}", |upgrade, (room, id): (String, u64)| {
@@ -34,7 +34,15 @@ type Handler = Box<dyn Fn(Upgrade, Vec<String>) + Send + Sync>;
 ///     })?
 ///     .route("/time", |upgrade, ()| drop(upgrade.accept()))?
 ///     .host("api.example.org", Routes::new().otherwise(|upgrade| drop(upgrade.accept())))?;
-/// Server::bind("0.0.0.0:9001")?.serve_routes(routes)?;
+/// let server = Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/rooms/kitchen/users/7", server.local_addr());
+/// # let stopper = server.clone();
+/// # let visitor = std::thread::spawn(move || {
+/// #     let answer = wsync::connect(&url).and_then(|ws| { Ok(ws.recv()?) });
+/// #     stopper.shutdown().and(answer)
+/// # });
+/// server.serve_routes(routes)?;
+/// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("user 7 in kitchen"));
 /// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Default)]
@@ -46,6 +54,15 @@ pub struct Routes {
 
 impl Routes {
     /// Without routes: all is answered with 404.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Routes;
+    ///
+    /// let routes = Routes::new().route("/time", |upgrade, ()| drop(upgrade.accept()))?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new() -> Self {
         Routes::default()
     }
@@ -103,6 +120,18 @@ impl Routes {
     /// # Errors
     ///
     /// [`Misuse::Route`] for a host that is none or has a port, or that was given before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Routes, Upgrade};
+    ///
+    /// let accept = |upgrade: Upgrade, ()| drop(upgrade.accept());
+    /// let routes = Routes::new()
+    ///     .host("api.example.org", Routes::new().route("/v1", accept)?)?
+    ///     .host("chat.example.org", Routes::new().route("/", accept)?)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn host(mut self, host: &str, routes: Routes) -> Result<Self, Error> {
         let parsed = host.parse().ok().filter(|a: &Authority| a.host() == host);
         let Some(authority) = parsed else {
@@ -115,6 +144,17 @@ impl Routes {
     }
 
     /// Serves what has no route, instead of 404.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Routes;
+    ///
+    /// let routes = Routes::new()
+    ///     .route("/chat", |upgrade, ()| drop(upgrade.accept()))?
+    ///     .otherwise(|upgrade| drop(upgrade.reject(http::StatusCode::GONE, "moved to /chat\n")));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[must_use]
     pub fn otherwise(mut self, handler: impl Fn(Upgrade) + Send + Sync + 'static) -> Self {
         self.otherwise = Some(Box::new(move |upgrade, _| handler(upgrade)));
@@ -123,6 +163,24 @@ impl Routes {
 
     /// A handler for [`Server::serve_upgrades`]. Those who are refused before their request is known are
     /// left to the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Routes, Server};
+    ///
+    /// let handler = Routes::new().route("/time", |upgrade, ()| drop(upgrade.accept()))?.into_handler();
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/time", server.local_addr());
+    /// std::thread::spawn(move || {
+    ///     server.serve_upgrades(move |upgrade| {
+    ///         println!("{upgrade:?}");
+    ///         handler(upgrade);
+    ///     })
+    /// });
+    /// # wsync::connect(&url)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn into_handler(self) -> impl Fn(Result<Upgrade, Error>) + Send + Sync + 'static {
         move |upgrade| {
             if let Ok(upgrade) = upgrade {
@@ -164,6 +222,23 @@ impl Server {
     /// # Blocking
     ///
     /// As [`serve`](Self::serve).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Routes, Server};
+    ///
+    /// let routes = Routes::new().route("/square/{n}", |upgrade, (n,): (i64,)| {
+    ///     if let Ok(ws) = upgrade.accept() {
+    ///         let _ = ws.send((n * n).to_string());
+    ///     }
+    /// })?;
+    /// let server = Server::bind("127.0.0.1:0")?;
+    /// let url = format!("ws://{}/square/12", server.local_addr());
+    /// std::thread::spawn(move || server.serve_routes(routes));
+    /// assert_eq!(wsync::connect(&url)?.recv()?.as_text(), Some("144"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn serve_routes(&self, routes: Routes) -> Result<(), Error> {
         self.serve_upgrades(routes.into_handler())
     }
@@ -171,11 +246,31 @@ impl Server {
 
 /// The parameters of a path: `()` for none, or a tuple of one to four types that can be parsed
 /// ([`FromStr`]).
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{Routes, Upgrade};
+///
+/// let room = |_: Upgrade, (name, seat): (String, u16)| println!("seat {seat} in {name}");
+/// let routes = Routes::new().route("/rooms/{name}/{seat}", room)?;
+/// # Ok::<(), wsync::Error>(())
+/// ```
 pub trait PathParams: Sized {
     /// How many they are.
     const COUNT: usize;
 
     /// Parses so many values, which are percent-decoded. `None` if one of them cannot be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::PathParams;
+    ///
+    /// let values = ["kitchen", "4"].map(String::from).to_vec();
+    /// let params: Option<(String, u16)> = PathParams::parse(values);
+    /// assert_eq!(params, Some(("kitchen".into(), 4)));
+    /// ```
     fn parse(values: Vec<String>) -> Option<Self>;
 }
 

@@ -11,6 +11,16 @@ use std::sync::{Arc, PoisonError, Weak};
 ///
 /// Each client that was [`accepted`](Self::accepted) is under way ([`opening`](Self::opening)), or has become
 /// one of [`answered`](Self::answered), [`refused`](Self::refused) and [`opened`](Self::opened).
+///
+/// # Examples
+///
+/// ```
+/// let server = wsync::Server::bind("127.0.0.1:0")?;
+/// let stats = server.stats();
+/// println!("{} open, {} refused, {} bytes out", stats.open, stats.refused, stats.total.wire_sent);
+/// assert_eq!(stats.accepted, stats.opening + stats.answered + stats.refused + stats.opened);
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ServerStats {

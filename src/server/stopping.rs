@@ -15,6 +15,22 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What [`Server::shutdown_within`] found and left.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr());
+/// # let serving = server.clone();
+/// # std::thread::spawn(move || serving.serve(|ws| drop(ws.send("welcome").map(|()| ws.recv()))));
+/// let ws = wsync::connect(&url)?;
+/// # ws.recv()?;
+/// let report = server.shutdown_within(Duration::from_secs(10));
+/// assert_eq!((report.told, report.ended, report.cut_off), (1, 1, 0));
+/// # Ok::<(), wsync::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
@@ -33,6 +49,17 @@ pub struct ShutdownReport {
 
 impl ShutdownReport {
     /// Whether nothing was cut off and no thread is busy.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// let report = server.shutdown_within(Duration::from_secs(10));
+    /// assert!(report.is_clean(), "there was nobody");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn is_clean(&self) -> bool {
         self.cut_off == 0 && self.busy == 0
     }

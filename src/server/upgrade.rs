@@ -1,5 +1,7 @@
 //! A client's request for a WebSocket, and the answer to it.
 
+mod choices;
+
 use super::accept::Accept;
 use super::refusing::{receive_request, refusal_for, refuse};
 use super::shared::{Opening, Shared};
@@ -7,16 +9,13 @@ use super::stats::Guest;
 use crate::compression::{Compression, DeflateParams};
 use crate::config::{Config, deadline};
 use crate::connection::{Opened, Reader};
-use crate::delivery::{Delivery, Event, OnPong};
+use crate::delivery::{Delivery, OnPong};
 use crate::error::{Error, Misuse};
 use crate::handle::{Head, Heads};
 use crate::handshake::{self, HandshakeError, Received};
-use crate::keepalive::Pong;
-use crate::message::Message;
 use crate::net::link::Link;
 use crate::net::{TlsConfig, Transport};
 use crate::protocol::Role;
-use crate::sender::Sender;
 use crate::websocket::WebSocket;
 use http::{HeaderMap, Request, Response, StatusCode};
 use std::net::SocketAddr;
@@ -28,17 +27,25 @@ use std::time::Instant;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use http::StatusCode;
-/// use wsync::{Server, Upgrade};
+/// use wsync::Upgrade;
 ///
+/// # let server = wsync::Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/chat", server.local_addr());
+/// # let client = std::thread::spawn(move || wsync::connect(&url));
+/// # let mut incoming = server.incoming()?;
+/// # let upgrade = incoming.next().expect("a client comes");
 /// fn answer(upgrade: Upgrade) -> Result<(), wsync::Error> {
-///     if upgrade.origin() != Some("https://example.org") {
-///         return upgrade.reject(StatusCode::FORBIDDEN, "not from there\n");
+///     if upgrade.request().uri().path() != "/chat" {
+///         return upgrade.reject(StatusCode::NOT_FOUND, "no such room\n");
 ///     }
 ///     upgrade.accept()?.send("welcome")?;
 ///     Ok(())
 /// }
+/// # answer(upgrade)?;
+/// # assert_eq!(client.join().expect("it does not panic")?.recv()?.as_text(), Some("welcome"));
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Upgrade {
@@ -126,117 +133,78 @@ impl Upgrade {
     }
 
     /// The request: path, query, headers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// assert_eq!(upgrade.request().uri().path(), "/chat");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn request(&self) -> &Request<()> {
         &self.request
     }
 
     /// The subprotocols that the client offers, the one it likes best first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Accept;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let client = wsync::ClientBuilder::new(format!("ws://{}/", server.local_addr()));
+    /// # let client = client.subprotocol("chat.v2").subprotocol("chat.v1");
+    /// # let client = std::thread::spawn(move || client.connect());
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// assert_eq!(upgrade.subprotocols(), ["chat.v2", "chat.v1"]);
+    /// let ws = upgrade.accept_with(Accept::new().subprotocol("chat.v1"))?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn subprotocols(&self) -> Vec<&str> {
         handshake::offered_subprotocols(&self.request)
     }
 
     /// The site whose script asks (RFC 6454). Browsers always tell it; other programs need not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// match upgrade.origin() {
+    ///     Some(site) => println!("a page of {site} asks"),
+    ///     None => println!("no browser asks"),
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn origin(&self) -> Option<&str> {
         handshake::origin(&self.request)?.to_str().ok()
     }
 
     /// The client's address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// assert!(upgrade.peer_addr().is_some_and(|address| address.ip().is_loopback()));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.pending.as_ref()?.link.transport().peer_addr()
-    }
-
-    /// Sets the compression of this connection (RFC 7692), if the client offers it; `None` turns it off.
-    /// Goes before [`Config::compression`], be it the server's or that of [`Accept::config`].
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use wsync::{Compression, Server};
-    ///
-    /// let server = Server::bind("127.0.0.1:9001")?;
-    /// for upgrade in server.incoming()? {
-    ///     let mut compression = Compression::server();
-    ///     compression.level = if upgrade.request().uri().path() == "/archive" { 9 } else { 1 };
-    ///     let ws = upgrade.compression(compression).accept()?;
-    /// }
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    #[must_use]
-    pub fn compression(mut self, compression: impl Into<Option<Compression>>) -> Self {
-        self.compression = Some(compression.into());
-        self
-    }
-
-    /// Lets messages go to `events`, with `key` to tell the connection:
-    /// [`ClientBuilder::deliver_to`](crate::ClientBuilder::deliver_to) says how.
-    ///
-    /// # Examples
-    ///
-    /// One thread for all connections:
-    ///
-    /// ```no_run
-    /// use std::collections::HashMap;
-    /// use wsync::{Event, Server};
-    ///
-    /// let server = Server::bind("127.0.0.1:9001")?;
-    /// let (events, inbox) = crossbeam_channel::bounded(1000);
-    /// let incoming = server.incoming()?;
-    /// std::thread::spawn(move || {
-    ///     for (number, upgrade) in incoming.enumerate() {
-    ///         let _ = upgrade.deliver_to(events.clone(), number).accept();
-    ///     }
-    /// });
-    /// let mut senders = HashMap::new();
-    /// for event in inbox {
-    ///     match event {
-    ///         Event::Opened { key, sender } => drop(senders.insert(key, sender)),
-    ///         Event::Message { key, message } => drop(senders[&key].send(message)),
-    ///         Event::Closed { key, .. } => drop(senders.remove(&key)),
-    ///         _ => {}
-    ///     }
-    /// }
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    #[must_use]
-    pub fn deliver_to<K>(mut self, events: crossbeam_channel::Sender<Event<K>>, key: K) -> Self
-    where
-        K: Clone + Send + Sync + 'static,
-    {
-        self.delivery = Delivery::to_channel(events, key);
-        self
-    }
-
-    /// Calls `handler` with each message, on the reader thread:
-    /// [`ClientBuilder::on_message`](crate::ClientBuilder::on_message) says how.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
-    /// server.serve_upgrades(|upgrade| {
-    ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
-    ///     if let Ok(ws) = upgrade.and_then(|upgrade| upgrade.on_message(echo).accept()) {
-    ///         // Until the end.
-    ///         let _ = ws.recv();
-    ///     }
-    /// })?;
-    /// # Ok::<(), wsync::Error>(())
-    /// ```
-    #[must_use]
-    pub fn on_message(
-        mut self,
-        handler: impl Fn(&Sender, Message) + Send + Sync + 'static,
-    ) -> Self {
-        self.delivery = Delivery::to_callback(handler);
-        self
-    }
-
-    /// Calls `handler` with each pong that comes:
-    /// [`ClientBuilder::on_pong`](crate::ClientBuilder::on_pong) says how.
-    #[must_use]
-    pub fn on_pong(mut self, handler: impl Fn(Pong) + Send + Sync + 'static) -> Self {
-        self.on_pong = OnPong::calling(handler);
-        self
     }
 
     /// Accepts, with the first subprotocol of the server's that the client offers, or the one that
@@ -252,6 +220,19 @@ impl Upgrade {
     ///
     /// Until the response is with the operating system, at most
     /// [`Timeouts::open`](crate::Timeouts::open) after the client came.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// let ws = upgrade.accept()?;
+    /// ws.send("welcome")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn accept(self) -> Result<WebSocket, Error> {
         let (ws, reader) = self.open(None)?;
         start(reader, &ws)?;
@@ -269,6 +250,21 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`accept`](Self::accept).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Accept;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// let ws = upgrade.accept_with(Accept::new().header("X-Room", "7"))?;
+    /// ws.send("welcome to room 7")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn accept_with(self, accept: Accept) -> Result<WebSocket, Error> {
         let (ws, reader) = self.open(Some(&accept))?;
         start(reader, &ws)?;
@@ -291,8 +287,14 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// let server = wsync::Server::bind("127.0.0.1:9001")?;
+    /// ```
+    /// let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # let stopper = server.clone();
+    /// # let visitor = std::thread::spawn(move || {
+    /// #     let answer = wsync::connect(&url).and_then(|ws| { ws.send("hello")?; Ok(ws.recv()?) });
+    /// #     stopper.shutdown().and(answer)
+    /// # });
     /// server.serve_upgrades(|upgrade| {
     ///     let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
     ///     match upgrade.and_then(|upgrade| upgrade.on_message(echo).run()) {
@@ -300,13 +302,14 @@ impl Upgrade {
     ///         Err(error) => eprintln!("not opened: {error}"),
     ///     }
     /// })?;
+    /// # assert_eq!(visitor.join().expect("it does not panic")?.as_text(), Some("hello"));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn run(self) -> Result<WebSocket, Error> {
         self.run_as(None)
     }
 
-    /// The same with a subprotocol, headers or settings of this connection's own.
+    /// Accepts as [`run`](Self::run) does, with a subprotocol, headers or settings of this connection's own.
     ///
     /// # Errors
     ///
@@ -315,6 +318,22 @@ impl Upgrade {
     /// # Blocking
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::Accept;
+    ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/chat", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url)?.close());
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// let echo = |sender: &wsync::Sender, message| drop(sender.send(message));
+    /// let ended = upgrade.on_message(echo).run_with(Accept::new().header("X-Room", "7"))?;
+    /// assert!(ended.closed().is_some());
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn run_with(self, accept: Accept) -> Result<WebSocket, Error> {
         self.run_as(Some(&accept))
     }

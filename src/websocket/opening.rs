@@ -22,11 +22,36 @@ impl WebSocket {
     }
 
     /// This side's address, if the connection runs over TCP.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert!(ws.local_addr().is_some_and(|address| address.ip().is_loopback()));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.connection().transport().local_addr()
     }
 
     /// The subprotocol that was agreed on (RFC 6455 section 1.9).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// match ws.subprotocol() {
+    ///     Some(name) => println!("we speak {name}"),
+    ///     None => println!("the server has agreed on none"),
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn subprotocol(&self) -> Option<&str> {
         self.sender.handle.subprotocol.as_deref()
     }
@@ -65,6 +90,17 @@ impl WebSocket {
     }
 
     /// The response of the opening handshake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| ws.iter().flatten().for_each(|m| drop(ws.send(m)))));
+    /// # let ws = wsync::connect(&url)?;
+    /// assert_eq!(ws.response().headers()["Upgrade"], "websocket");
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn response(&self) -> &http::Response<()> {
         self.sender.handle.heads.response.get()
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 ///
 /// A server of one's own has read a request:
 ///
-/// ```no_run
+/// ```
 /// use std::io::Write;
 /// use std::net::TcpStream;
 /// use wsync::{Accept, Negotiated, Role, WebSocket};
@@ -38,6 +38,20 @@ use std::sync::Arc;
 ///     write!(stream, "\r\n")?;
 ///     WebSocket::from_parts(stream, Role::Server, leftover, negotiated)
 /// }
+/// # let request = http::Request::get("/")
+/// #     .header("Host", "example.org")
+/// #     .header("Upgrade", "websocket")
+/// #     .header("Connection", "Upgrade")
+/// #     .header("Sec-WebSocket-Version", "13")
+/// #     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+/// #     .body(())?;
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let client = TcpStream::connect(listener.local_addr()?)?;
+/// # let ws = upgrade(listener.accept()?.0, request, Vec::new())?;
+/// # ws.send("welcome")?;
+/// # let head = std::io::BufRead::lines(std::io::BufReader::new(client)).next();
+/// # assert_eq!(head.ok_or("no head")??, "HTTP/1.1 101 Switching Protocols");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -56,6 +70,20 @@ pub struct Negotiated {
 
 impl Negotiated {
     /// No subprotocol, no compression.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Config, Negotiated, Role, WebSocket};
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// let mut negotiated = Negotiated::new(Config::client());
+    /// negotiated.subprotocol = Some("chat.v2".into());
+    /// let ws = WebSocket::from_parts(stream, Role::Client, [], negotiated)?;
+    /// assert_eq!(ws.subprotocol(), Some("chat.v2"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn new(config: Config) -> Self {
         Negotiated {
             config,
@@ -74,6 +102,23 @@ impl Negotiated {
     /// [`Error::Handshake`] for a request that RFC 6455 section 4.2.1 does not let pass:
     /// [`HandshakeError::status`](crate::HandshakeError::status) is the answer to it. [`Error::Misuse`] for
     /// what `accept` asks for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Accept, Negotiated};
+    ///
+    /// let request = http::Request::get("/chat")
+    ///     .header("Host", "example.org")
+    ///     .header("Upgrade", "websocket")
+    ///     .header("Connection", "Upgrade")
+    ///     .header("Sec-WebSocket-Version", "13")
+    ///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+    ///     .body(())?;
+    /// let (response, _) = Negotiated::answer(&request, Accept::new())?;
+    /// assert_eq!(response.headers()["Sec-WebSocket-Accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn answer<B>(
         request: &Request<B>,
         accept: Accept,
@@ -112,6 +157,23 @@ impl WebSocket {
     ///
     /// [`Error::Misuse`] for a configuration that cannot be, or compression in a build without it;
     /// [`Error::Io`] when the stream, or a thread, cannot be had.
+    ///
+    /// # Examples
+    ///
+    /// Two ends of one pair of sockets:
+    ///
+    /// ```
+    /// use wsync::{Config, Negotiated, Role, WebSocket};
+    ///
+    /// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// # let here = std::net::TcpStream::connect(listener.local_addr()?)?;
+    /// # let (there, _) = listener.accept()?;
+    /// let client = WebSocket::from_parts(here, Role::Client, [], Negotiated::new(Config::client()))?;
+    /// let server = WebSocket::from_parts(there, Role::Server, [], Negotiated::new(Config::server()))?;
+    /// client.send("hello")?;
+    /// assert_eq!(server.recv()?.as_text(), Some("hello"));
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn from_parts(
         stream: impl Transport,
         role: Role,

@@ -1,4 +1,4 @@
-//! The choice of the TLS library.
+//! The choice of the TLS library, and of a version.
 
 use super::Settings;
 use super::identity::Identity;
@@ -6,6 +6,20 @@ use super::session::Context;
 use crate::error::{Error, TlsError};
 
 /// The library that speaks TLS. [`TlsConfig::backend`](crate::TlsConfig::backend) sets it.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::{TlsBackend, TlsConfig};
+///
+/// let client = match TlsConfig::client().backend(TlsBackend::Rustls) {
+///     Ok(client) => client,
+///     Err(error) => {
+///         println!("{error}, so it is native-tls");
+///         TlsConfig::client()
+///     }
+/// };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum TlsBackend {
@@ -20,6 +34,16 @@ pub enum TlsBackend {
 
 impl TlsBackend {
     /// Whether the build has it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsBackend;
+    ///
+    /// let all = [TlsBackend::Rustls, TlsBackend::NativeTls];
+    /// let first = all.into_iter().find(|backend| backend.is_available());
+    /// println!("TLS by {first:?}");
+    /// ```
     pub fn is_available(self) -> bool {
         match self {
             TlsBackend::NativeTls => cfg!(feature = "native-tls"),
@@ -86,4 +110,23 @@ impl TlsBackend {
             }
         }
     }
+}
+
+/// A version of TLS.
+///
+/// # Examples
+///
+/// ```
+/// use wsync::TlsVersion;
+///
+/// assert!(TlsVersion::Tls12 < TlsVersion::Tls13);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446). With [`TlsBackend::NativeTls`], macOS does not have it, nor has a server on
+    /// OpenSSL: asking for it there is an error of every connection.
+    Tls13,
 }

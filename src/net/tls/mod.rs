@@ -12,7 +12,7 @@ mod rustls;
 mod session;
 pub(crate) mod stream;
 
-pub use backend::TlsBackend;
+pub use backend::{TlsBackend, TlsVersion};
 pub(crate) use session::TlsSession;
 
 use crate::error::{Error, Misuse, TlsError};
@@ -67,6 +67,14 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// A client: the roots of the system, TLS 1.2 or later, and every check on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, TlsConfig};
+    ///
+    /// let builder = ClientBuilder::new("wss://example.org/").tls(TlsConfig::client());
+    /// ```
     pub fn client() -> Self {
         TlsConfig::new(Side::Client)
     }
@@ -77,16 +85,38 @@ impl TlsConfig {
     /// # Errors
     ///
     /// [`Error::Tls`] when they cannot be parsed, or the key is not the certificate's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Server, TlsConfig};
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::server(&std::fs::read("server.pem")?, &std::fs::read("server.key")?)?;
+    /// let builder = Server::builder().tls(tls);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn server(certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
         let identity = Identity::parse(certificates_pem, key_pem)?;
         TlsConfig::new(Side::Server).with(identity)
     }
 
-    /// The same with certificate and key in a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    /// A server with certificate and key in a PKCS#12 file (RFC 7292), which is encrypted with `password`.
     ///
     /// # Errors
     ///
     /// [`Error::Tls`] when it cannot be parsed or decrypted, or has no certificate with its key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{Server, TlsConfig};
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::server_pkcs12(&std::fs::read("server.p12")?, "secret")?;
+    /// let builder = Server::builder().tls(tls);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[cfg(feature = "pkcs12")]
     pub fn server_pkcs12(der: &[u8], password: &str) -> Result<Self, Error> {
         let identity = Identity::from_pkcs12(der, password)?;
@@ -129,6 +159,16 @@ impl TlsConfig {
     /// # Errors
     ///
     /// [`Error::Tls`] when they cannot be parsed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::client().add_root_certificate_pem(&std::fs::read("ca.pem")?)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn add_root_certificate_pem(mut self, certificates_pem: &[u8]) -> Result<Self, Error> {
         let roots = self.parsed(certificates_pem)?;
         self.settings.roots.extend(roots);
@@ -136,6 +176,17 @@ impl TlsConfig {
     }
 
     /// Whether to trust only the roots that were added. Defaults to no. For clients.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let ours = std::fs::read("ca.pem")?;
+    /// let tls = TlsConfig::client().add_root_certificate_pem(&ours)?.disable_built_in_roots(true);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn disable_built_in_roots(mut self, disable: bool) -> Self {
         self.settings.no_built_in_roots = disable;
         self.changed()
@@ -147,15 +198,37 @@ impl TlsConfig {
     /// # Errors
     ///
     /// [`Error::Tls`] when they cannot be parsed, or the key is not the certificate's.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let (certificate, key) = (std::fs::read("server.pem")?, std::fs::read("server.key")?);
+    /// let tls = TlsConfig::client().identity_pem(&certificate, &key)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn identity_pem(self, certificates_pem: &[u8], key_pem: &[u8]) -> Result<Self, Error> {
         self.with(Identity::parse(certificates_pem, key_pem)?)
     }
 
-    /// The same out of a PKCS#12 file (RFC 7292), which is encrypted with `password`.
+    /// The certificate of a client and its key out of a PKCS#12 file (RFC 7292), which is encrypted with
+    /// `password`.
     ///
     /// # Errors
     ///
     /// As for [`server_pkcs12`](TlsConfig::server_pkcs12).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::client().identity_pkcs12(&std::fs::read("server.p12")?, "secret")?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     #[cfg(feature = "pkcs12")]
     pub fn identity_pkcs12(self, der: &[u8], password: &str) -> Result<Self, Error> {
         self.with(Identity::from_pkcs12(der, password)?)
@@ -193,6 +266,19 @@ impl TlsConfig {
     /// # Errors
     ///
     /// [`Error::Tls`] when they cannot be parsed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{TlsBackend, TlsConfig};
+    ///
+    /// # if !TlsBackend::Rustls.is_available() { return Ok(()) }
+    /// # std::env::set_current_dir("tests/certs")?;
+    /// let tls = TlsConfig::server(&std::fs::read("server.pem")?, &std::fs::read("server.key")?)?
+    ///     .backend(TlsBackend::Rustls)?
+    ///     .client_root_certificate_pem(&std::fs::read("ca.pem")?)?;
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn client_root_certificate_pem(mut self, certificates_pem: &[u8]) -> Result<Self, Error> {
         let roots = self.parsed(certificates_pem)?;
         self.settings.client_roots.extend(roots);
@@ -201,12 +287,31 @@ impl TlsConfig {
 
     /// The name that is announced (SNI) and that the certificate must have, in place of the host of
     /// the address. For clients.
+    ///
+    /// # Examples
+    ///
+    /// A server that DNS does not know by its name:
+    ///
+    /// ```
+    /// use wsync::{ClientBuilder, TlsConfig};
+    ///
+    /// let tls = TlsConfig::client().server_name("example.org");
+    /// let builder = ClientBuilder::new("wss://192.0.2.7/").tls(tls);
+    /// ```
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.settings.server_name = Some(name.into());
         self.changed()
     }
 
     /// Whether to announce the server's name (SNI). Defaults to yes. For clients.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// let tls = TlsConfig::client().use_sni(false); // Who listens does not learn the name.
+    /// ```
     pub fn use_sni(mut self, use_sni: bool) -> Self {
         self.settings.use_sni = use_sni;
         self.changed()
@@ -217,6 +322,17 @@ impl TlsConfig {
     ///
     /// Then anyone on the way can read and change everything. Adding the root of a test server with
     /// [`add_root_certificate_pem`](TlsConfig::add_root_certificate_pem) is nearly always better.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// let pinned = TlsConfig::client()
+    ///     .pin_certificate_sha256(&"AB".repeat(32))?
+    ///     .danger_accept_invalid_certs(true);
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.settings.accept_invalid_certs = accept;
         self.changed()
@@ -226,12 +342,28 @@ impl TlsConfig {
     ///
     /// Then whoever has a certificate for any host can pose as the server. If the name is known,
     /// [`server_name`](TlsConfig::server_name) is better.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::TlsConfig;
+    ///
+    /// let tls = TlsConfig::client().danger_accept_invalid_hostnames(true);
+    /// ```
     pub fn danger_accept_invalid_hostnames(mut self, accept: bool) -> Self {
         self.settings.accept_invalid_hostnames = accept;
         self.changed()
     }
 
     /// The oldest version to speak. Defaults to TLS 1.2.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wsync::{TlsConfig, TlsVersion};
+    ///
+    /// let tls = TlsConfig::client().min_protocol(TlsVersion::Tls13);
+    /// ```
     pub fn min_protocol(mut self, version: TlsVersion) -> Self {
         self.settings.min_protocol = version;
         self.changed()
@@ -335,17 +467,6 @@ impl fmt::Debug for TlsConfig {
             .field("min_protocol", &settings.min_protocol)
             .finish()
     }
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    Tls12,
-    /// TLS 1.3 (RFC 8446). With [`TlsBackend::NativeTls`], macOS does not have it, nor has a server on
-    /// OpenSSL: asking for it there is an error of every connection.
-    Tls13,
 }
 
 /// Whose settings they are.
