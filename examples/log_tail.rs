@@ -77,7 +77,7 @@ fn show(server: &Server) -> Result<(), Error> {
     thread::spawn(move || serve(&served, &serving));
     let (reader, idle) = (wsync::connect(&url)?, wsync::connect(&url)?);
     let begin = reader.iter().take(10).flatten().count();
-    for part in 0..20 {
+    for part in 0..40 {
         match part % 5 {
             2 => fs::rename(&path, &old)?,
             4 => drop(File::create(&path)?),
@@ -91,7 +91,7 @@ fn show(server: &Server) -> Result<(), Error> {
             assert_eq!(reader.recv()?.as_text(), Some(&*line));
         }
     }
-    println!("the last {begin} lines, then 10000 in order: rotated and truncated 4 times each");
+    println!("the last {begin} lines, then 20000 in order; rotated and truncated 8 times each");
     let count = idle.iter().flatten().count();
     let end = idle.closed().unwrap_or_default();
     println!("who did not read got {count}: {end}");
