@@ -5,7 +5,7 @@
 
 use http::Request;
 use std::error::Error;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,16 +23,13 @@ fn main() -> Done {
 /// A browser, and a WebSocket.
 pub(crate) fn visit(address: SocketAddr, path: &str) -> Done {
     let mut browser = TcpStream::connect(address)?;
-    write!(
-        browser,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut page = String::new();
-    browser.read_to_string(&mut page)?;
-    println!("{page}");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    browser.write_all(request.as_bytes())?;
+    println!("{}", io::read_to_string(browser)?);
     let ws = wsync::connect(&format!("ws://{address}/"))?;
     ws.send("hello")?;
-    println!("the echo: {:?}; closed: {}", ws.recv()?, ws.close()?);
+    println!("echo: {:?}", ws.recv()?.as_text());
+    println!("closed: {}", ws.close()?);
     Ok(())
 }
 
@@ -41,9 +38,7 @@ pub(crate) fn serve(
     answer: impl Fn(TcpStream) -> Done + Copy + Send + 'static,
 ) {
     for stream in listener.incoming().flatten() {
-        thread::spawn(move || {
-            answer(stream).map_err(|error| println!("a client was lost: {error}"))
-        });
+        thread::spawn(move || answer(stream).map_err(|error| println!("lost: {error}")));
     }
 }
 
@@ -63,9 +58,8 @@ pub(crate) fn wants_websocket(request: &Request<()>) -> bool {
 
 /// Sends back what comes. `leftover` is what was read behind the request.
 pub(crate) fn echo(mut stream: TcpStream, request: &Request<()>, leftover: Vec<u8>) -> Done {
-    let (response, negotiated) = match Negotiated::answer(request, Accept::new()) {
-        Ok(agreed) => agreed,
-        Err(_) => return Ok(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?),
+    let Ok((response, negotiated)) = Negotiated::answer(request, Accept::new()) else {
+        return Ok(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?);
     };
     let mut head = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
     for (name, value) in response.headers() {
@@ -73,10 +67,7 @@ pub(crate) fn echo(mut stream: TcpStream, request: &Request<()>, leftover: Vec<u
     }
     stream.write_all(&[&head[..], b"\r\n"].concat())?;
     let ws = WebSocket::from_parts(stream, Role::Server, leftover, negotiated)?;
-    for message in &ws {
-        ws.send(message?)?;
-    }
-    Ok(())
+    ws.iter().try_for_each(|message| Ok(ws.send(message?)?))
 }
 
 /// A request, all that was read, and where in it the head ends. A head has 10 s and 16 KiB.
@@ -84,8 +75,8 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Done<(Request<()>, Vec<u8>
     let deadline = Instant::now() + Duration::from_secs(10);
     let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
     while bytes.len() < 16 << 10 {
-        let left = deadline.saturating_duration_since(Instant::now());
         // None left is an error.
+        let left = deadline.saturating_duration_since(Instant::now());
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut chunk)? {
             0 => return Err("the client left".into()),
