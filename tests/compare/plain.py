@@ -14,7 +14,7 @@ from websockets.sync import server
 for name in ["websockets", "asyncio"]:
     logging.getLogger(name).setLevel(logging.CRITICAL)
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-LATE = 20
+LATE = 60
 # How long something is watched that must not happen.
 WATCHED = 0.5
 # More than any buffers of the system between two sockets.
