@@ -231,6 +231,8 @@ mod connection;
 mod credentials;
 mod delivery;
 mod error;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod handle;
 mod handshake;
 #[cfg(any(wsync_bench, fuzzing))]
