@@ -7,7 +7,7 @@ use wsync::{
 };
 
 /// What each call of the logger begins with, and the words by which its level's row tells of it.
-pub const LOGGED: &[(&str, &str)] = &[
+pub(crate) const LOGGED: &[(&str, &str)] = &[
     ("the listener on", "a socket that a server listens on broke"),
     ("no thread to refuse", "clients without a place"),
     ("no thread", "no thread could be started"),
@@ -47,7 +47,7 @@ pub const LOGGED: &[(&str, &str)] = &[
 /// A setting, and what it is for a client and for a server, as the README writes it.
 type Told = (String, String, String);
 
-pub fn of_the_readme() -> Vec<Told> {
+pub(crate) fn of_the_readme() -> Vec<Told> {
     let (client, server) = (Config::client(), Config::server());
     let mut told = Vec::new();
     let mut both = |name: &str, tell: &dyn Fn(&Config) -> String| {
@@ -97,6 +97,7 @@ pub fn of_the_readme() -> Vec<Told> {
 fn of_builders() -> Vec<Told> {
     let client = format!("{:?}", ClientBuilder::new("ws://localhost"));
     let server = format!("{:?}", Server::builder());
+    let dial = client.split_once("dial: ").unwrap().1;
     let limits = ServerLimits::default();
     let policy = ReconnectPolicy::default();
     let none = String::new;
@@ -119,7 +120,7 @@ fn of_builders() -> Vec<Told> {
         ),
         of_client(
             "ClientBuilder::connect_timeout",
-            match field(&client, "timeout").as_str() {
+            match field(dial, "timeout").as_str() {
                 "None" => "no bound".into(),
                 other => other.into(),
             },
@@ -135,7 +136,7 @@ fn of_builders() -> Vec<Told> {
 }
 
 /// Of a client and of a server, as the guide writes them, without what says who chooses.
-pub fn of_compression() -> Vec<String> {
+pub(crate) fn of_compression() -> Vec<String> {
     let (client, server) = (Compression::client(), Compression::server());
     assert_eq!(client.server_max_window_bits, client.client_max_window_bits);
     assert_eq!(server.server_max_window_bits, server.client_max_window_bits);
@@ -162,7 +163,7 @@ pub fn of_compression() -> Vec<String> {
 }
 
 /// What no setting changes stands in the sources only.
-pub fn check_fixed(table: &[Vec<String>]) {
+pub(crate) fn check_fixed(table: &[Vec<String>]) {
     let row = |what: &str| {
         let row = table.iter().find(|row| row[0] == what);
         row.unwrap_or_else(|| panic!("no row for {what}")).clone()

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// A file of the project.
-pub fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
 /// All files below a folder, without what is built, fetched or hidden.
-pub fn below(folder: &str) -> Vec<String> {
+pub(crate) fn below(folder: &str) -> Vec<String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -28,13 +28,13 @@ pub fn below(folder: &str) -> Vec<String> {
 }
 
 /// With one space where there is white space, and without marks of emphasis and code.
-pub fn flat(text: &str) -> String {
+pub(crate) fn flat(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     words.join(" ").replace(['`', '*'], "")
 }
 
 /// What stands below a heading, up to the next of its level or a higher one.
-pub fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+pub(crate) fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     let level = |line: &str| line.bytes().take_while(|b| *b == b'#').count();
     let (mut at, mut begin, mut depth) = (0, None, 0);
     for line in text.split_inclusive('\n') {
@@ -56,7 +56,7 @@ pub fn section<'a>(text: &'a str, heading: &str) -> &'a str {
 }
 
 /// The cells of a line of a table. A bar within one stands behind a backslash.
-pub fn cells(line: &str) -> Vec<String> {
+pub(crate) fn cells(line: &str) -> Vec<String> {
     let line = line.trim();
     let Some(line) = line
         .strip_prefix('|')
@@ -72,7 +72,7 @@ pub fn cells(line: &str) -> Vec<String> {
 }
 
 /// The rows of the first table, without its head.
-pub fn rows(text: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(text: &str) -> Vec<Vec<String>> {
     let lines = text.lines().skip_while(|line| !line.starts_with('|'));
     let lines = lines.take_while(|line| line.starts_with('|'));
     let rows: Vec<_> = lines.skip(2).map(cells).collect();
@@ -96,14 +96,14 @@ fn prose(text: &str) -> String {
 }
 
 /// What stands between backticks.
-pub fn code_spans(text: &str) -> Vec<String> {
+pub(crate) fn code_spans(text: &str) -> Vec<String> {
     let prose = prose(text);
     let spans = prose.split('`').skip(1).step_by(2);
     spans.map(str::to_owned).collect()
 }
 
 /// The targets of inline links, and of those that are defined below.
-pub fn links(text: &str) -> Vec<String> {
+pub(crate) fn links(text: &str) -> Vec<String> {
     let prose = prose(text);
     let inline = prose
         .split("](")
@@ -115,7 +115,7 @@ pub fn links(text: &str) -> Vec<String> {
 }
 
 /// The anchors of headings, as GitHub makes them.
-pub fn slugs(text: &str) -> BTreeSet<String> {
+pub(crate) fn slugs(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let slug = |heading: &str| {
         let heading = heading.trim_start_matches('#').trim().to_lowercase();
@@ -128,7 +128,7 @@ pub fn slugs(text: &str) -> BTreeSet<String> {
 }
 
 /// Level and text of what a source logs.
-pub fn log_calls(source: &str) -> Vec<(String, String)> {
+pub(crate) fn log_calls(source: &str) -> Vec<(String, String)> {
     let call = |rest: &str| {
         let (level, rest) = rest.split_once("!(")?;
         Some((
@@ -144,10 +144,10 @@ pub fn log_calls(source: &str) -> Vec<(String, String)> {
 }
 
 /// A manifest, as far as these tests need one: each line belongs to the section above it.
-pub struct Manifest(Vec<(String, String)>);
+pub(crate) struct Manifest(Vec<(String, String)>);
 
 impl Manifest {
-    pub fn read(file: &str) -> Self {
+    pub(crate) fn read(file: &str) -> Self {
         let mut section = String::new();
         let mut lines = Vec::new();
         for line in read(file).lines().filter(|line| !line.starts_with('#')) {
@@ -167,7 +167,7 @@ impl Manifest {
     }
 
     /// The keys of a section.
-    pub fn names(&self, section: &str) -> Vec<String> {
+    pub(crate) fn names(&self, section: &str) -> Vec<String> {
         let lines = self
             .lines(section)
             .filter(|line| !line.starts_with([' ', ']', '[', '}']));
@@ -176,7 +176,7 @@ impl Manifest {
     }
 
     /// The value of a key, over all its lines.
-    pub fn text(&self, section: &str, key: &str) -> String {
+    pub(crate) fn text(&self, section: &str, key: &str) -> String {
         let mut lines = self
             .lines(section)
             .skip_while(|line| !line.starts_with(&format!("{key} = ")));
@@ -189,7 +189,7 @@ impl Manifest {
     }
 
     /// The strings of an array.
-    pub fn array(&self, section: &str, key: &str) -> Vec<String> {
+    pub(crate) fn array(&self, section: &str, key: &str) -> Vec<String> {
         let text = self.text(section, key);
         text.split('"')
             .skip(1)
@@ -198,7 +198,7 @@ impl Manifest {
             .collect()
     }
 
-    pub fn is_optional(&self, dependency: &str) -> bool {
+    pub(crate) fn is_optional(&self, dependency: &str) -> bool {
         let sections = ["dependencies", "target.'cfg(unix)'.dependencies"];
         let section = sections
             .iter()
@@ -208,7 +208,7 @@ impl Manifest {
     }
 
     /// Those of an example, or of another target.
-    pub fn required_features(&self, kind: &str, name: &str) -> Vec<String> {
+    pub(crate) fn required_features(&self, kind: &str, name: &str) -> Vec<String> {
         let lines: Vec<_> = self.lines(kind).collect();
         let targets = lines.split(|line| line.is_empty());
         let named = format!("name = \"{name}\"");
