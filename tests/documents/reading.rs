@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A file of the project.
+/// A file of the project, in whose folder tests run.
 pub(crate) fn read(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"))
+    std::fs::read_to_string(file).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
 /// All files below a folder, without what is built, fetched or hidden.
