@@ -3,11 +3,14 @@
 mod bench;
 mod client_options;
 mod connect;
+mod escaped;
 mod failure;
+mod interrupt;
 mod manual;
 mod record;
 mod replay;
 mod serve;
+mod server_options;
 mod show;
 
 use clap::{Parser, Subcommand};
