@@ -8,6 +8,7 @@ mod failure;
 mod interrupt;
 mod manual;
 mod record;
+mod recording;
 mod replay;
 mod serve;
 mod server_options;
@@ -37,7 +38,7 @@ enum Command {
     Connect(connect::Arguments),
     /// Be a server: echo, broadcast, or a program for each connection
     Serve(serve::Arguments),
-    /// Measure a server's latency and throughput
+    /// Measure the latency and throughput of a server that echoes
     Bench(bench::Arguments),
     /// Record what a server sends, with its timing
     Record(record::Arguments),

@@ -76,43 +76,58 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let log = Log::new(arguments.quiet);
     let mode = Arc::new(Mode::new(arguments)?);
     let server = options.listen(&arguments.address)?;
-    let last = Arc::clone(&mode);
-    let (stopper, stop) = interrupt::stop(move || last.end_at_once())?;
-    announce(&url(&server, options.speaks_tls()));
-    let (serving, served) = (server.clone(), Arc::clone(&mode));
-    let noting = log.clone();
-    let serving = thread::spawn(move || {
-        let result = serving.serve_upgrades(move |upgrade| match upgrade {
-            Ok(upgrade) => served.serve(upgrade, &options, &noting),
-            Err(error) => noting.refused(&error),
+    let (tls, last, serving) = (options.speaks_tls(), Arc::clone(&mode), log.clone());
+    let ending = mode.ending();
+    let serve = move |upgrade| mode.serve(upgrade, &options, &serving);
+    serve_until_told(
+        &server,
+        tls,
+        &log,
+        ending,
+        move || last.end_at_once(),
+        serve,
+    )
+}
+
+/// Serves until the command is told to stop. Handlers may take so long to end beyond the closing handshake;
+/// what ends at once is ended by `last`.
+pub(crate) fn serve_until_told(
+    server: &Server,
+    tls: bool,
+    log: &Log,
+    ending: Duration,
+    last: impl Fn() + Send + Sync + 'static,
+    serve: impl Fn(Upgrade) + Send + Sync + 'static,
+) -> Result<(), Failure> {
+    let last = Arc::new(last);
+    let at_once = Arc::clone(&last);
+    let (stopper, stop) = interrupt::stop(move || at_once())?;
+    let mut stdout = std::io::stdout();
+    // Perhaps nobody reads it.
+    let _ = writeln!(stdout, "listening {}", url(server, tls));
+    let _ = stdout.flush();
+    let (accepting, refusing) = (server.clone(), log.clone());
+    let accepting = thread::spawn(move || {
+        let result = accepting.serve_upgrades(move |upgrade| match upgrade {
+            Ok(upgrade) => serve(upgrade),
+            Err(error) => refusing.refused(&error),
         });
         // If it was not told to stop, its socket broke.
         let _ = stopper.try_send(());
         result
     });
     let _ = stop.recv();
-    shut_down(&server, &log, &mode);
-    match serving.join() {
+    log.line("stopping; once more to end at once");
+    let report = server.shutdown_within(CLOSING + ending);
+    last();
+    let (told, cut_off) = (report.told, report.cut_off);
+    log.line(&format!(
+        "stopped: {told} connections told, {cut_off} cut off"
+    ));
+    match accepting.join() {
         Ok(Err(error)) => Err(Failure::Abnormal(error.to_string())),
         _ => Ok(()),
     }
-}
-
-/// Tells whoever started the command that clients may come, and where.
-pub(crate) fn announce(url: &str) {
-    println!("listening {url}");
-    // Nobody may be there to read it.
-    let _ = std::io::stdout().flush();
-}
-
-fn shut_down(server: &Server, log: &Log, mode: &Mode) {
-    log.line("stopping; once more to end at once");
-    let report = server.shutdown_within(CLOSING + mode.ending());
-    mode.end_at_once();
-    log.line(&format!(
-        "stopped: {} connections told, {} cut off",
-        report.told, report.cut_off
-    ));
 }
 
 impl Mode {

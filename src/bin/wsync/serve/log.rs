@@ -2,6 +2,7 @@
 
 use crate::escaped::escaped;
 use jiff::Timestamp;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,8 @@ impl Log {
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
             let time = Timestamp::now().strftime("%H:%M:%SZ");
-            eprintln!("{time} {text}");
+            // Perhaps nobody reads it.
+            let _ = writeln!(io::stderr(), "{time} {text}");
         }
     }
 
