@@ -150,7 +150,7 @@ impl Exec {
             let small = || thread::Builder::new().stack_size(STACK);
             small().spawn_scoped(scope, forward)?;
             small().spawn_scoped(scope, attend)?;
-            let error = pipes::forward_input(ws.receiver(), streams.stdin, framing);
+            let error = pipes::forward_input(ws, streams.stdin, framing);
             group.end_once(&has_exited, grace);
             Ok(error)
         })

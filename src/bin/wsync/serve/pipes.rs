@@ -5,7 +5,7 @@ use rustix::fd::AsFd;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{ChildStdin, ChildStdout};
-use wsync::{CloseCode, Error, Receiver, RecvError, SendError, Sender};
+use wsync::{CloseCode, Error, RecvError, SendError, Sender, WebSocket};
 
 /// What is read at once.
 const CHUNK: usize = 64 << 10;
@@ -13,7 +13,7 @@ const CHUNK: usize = 64 << 10;
 /// How often it is looked at whether the client is still there, while the program does not read.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
-    tv_nsec: 100_000_000,
+    tv_nsec: 500_000_000,
 };
 
 /// What a message is in a stream of bytes.
@@ -27,13 +27,13 @@ pub(super) enum Framing {
 }
 
 /// Until the connection ends, and returns why. Then the standard input ends, too.
-pub(super) fn forward_input(receiver: &Receiver, stdin: ChildStdin, framing: Framing) -> Error {
+pub(super) fn forward_input(ws: &WebSocket, stdin: ChildStdin, framing: Framing) -> Error {
     let mut stdin = rustix::io::ioctl_fionbio(&stdin, true)
         .is_ok()
         .then_some(stdin);
     let mut line = Vec::new();
     loop {
-        let message = match receiver.recv() {
+        let message = match ws.recv() {
             Ok(message) => message,
             Err(RecvError(error)) => return error,
         };
@@ -45,17 +45,21 @@ pub(super) fn forward_input(receiver: &Receiver, stdin: ChildStdin, framing: Fra
             bytes = &line;
         }
         // A program that has closed it may still have something to say.
-        stdin = stdin.filter(|stdin| write(stdin, bytes, receiver).is_ok());
+        stdin = stdin.filter(|stdin| write(stdin, bytes, ws).is_ok());
     }
 }
 
-fn write(mut stdin: &ChildStdin, mut bytes: &[u8], receiver: &Receiver) -> io::Result<()> {
+fn write(mut stdin: &ChildStdin, mut bytes: &[u8], ws: &WebSocket) -> io::Result<()> {
     while !bytes.is_empty() {
         match stdin.write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock && receiver.closed().is_none() => {
-                let _ = poll(&mut [PollFd::new(stdin, PollFlags::OUT)], Some(&LOOK));
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(stdin, PollFlags::OUT)];
+                if poll(&mut fds, Some(&LOOK)) == Ok(0) {
+                    // With a full queue nothing is read, an end neither; but a client that is gone resets.
+                    ws.sender().ping("")?;
+                }
             }
             Err(e) => return Err(e),
         }
