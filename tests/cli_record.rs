@@ -489,7 +489,6 @@ mod replaying {
         for options in [
             &[][..],
             &["--to", "ws://x/", "--listen", "0"],
-            &["--listen", "0", "--header", "A: b"],
             &["--listen", "0", "--insecure"],
             &["--to", "ws://x/", "--tls", "a", "b"],
             &["--listen", "0", "--speed", "0"],

@@ -5,7 +5,7 @@
 mod cli;
 mod common;
 
-use cli::{Folder, Wsync, client, connect, hear, run};
+use cli::{Folder, Wsync, client, command, connect, hear, run};
 use common::{client_tls, eventually};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -165,6 +165,14 @@ fn credentials_are_demanded() {
 }
 
 #[test]
+fn a_password_may_come_from_the_environment() {
+    let mut command = command(&["serve", "127.0.0.1:0", "--user", "ada"]);
+    let server = Wsync::spawn(command.env("WSYNC_PASSWORD", "love:lace"));
+    let asking = client(&server.url()).basic_auth("ada", "love:lace");
+    assert!(asking.connect().unwrap().close().unwrap().is_normal());
+}
+
+#[test]
 fn subprotocols_and_compression_are_agreed_on_when_asked_for() {
     let (_server, url) = Wsync::serve(&["-s", "b", "-s", "a", "--compress"]);
     let asking = client(&url).subprotocol("a").subprotocol("b");
@@ -218,7 +226,11 @@ fn what_cannot_be_is_told_with_its_status() {
         ),
         (&["serve", "0", "--origin", "example"], 2, "origin"),
         (&["serve", "0", "--ping-interval", "-1"], 2, ""),
-        (&["serve", "0", "--user", "ada"], 2, "USER:PASSWORD"),
+        (
+            &["serve", "0", "--user", "ada"],
+            2,
+            "a user without a password",
+        ),
         (
             &["serve", "0", "exec", "no-such-program"],
             2,

@@ -7,7 +7,7 @@ use crate::interrupt;
 use crate::recording::{Recording, What};
 use crate::serve::{Log, serve_until_told};
 use crate::server_options::{identity, listen};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ const NEVER: Duration = Duration::from_secs(3_155_760_000);
 const EXAMPLES: &str = "\
 A message is due at its time since the connection was open, divided by the speed: one that was late makes none \
 of those after it late. The end is replayed, too: a Close frame with its code and reason, an error as 1011. The \
-recording is held in memory. What the other side sends is received and left.
+recording is held in memory. What the other side sends is received and left. The options of a client have no \
+effect with --listen.
 
 EXAMPLES
   wsync replay feed.jsonl --listen 127.0.0.1:9000       a stand-in for the server, for each client from the begin
@@ -31,15 +32,15 @@ EXAMPLES
   wsync replay feed.jsonl --to ws://localhost:9000 --speed max";
 
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("side").required(true).args(["to", "listen"]))]
 pub(crate) struct Arguments {
     /// A recording, - for standard input
     file: PathBuf,
     /// Send it to this server: ws:// or wss://
-    #[arg(long, value_name = "URL", required_unless_present = "listen")]
+    #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// Serve it to all who connect: HOST:PORT, :PORT or PORT of the loopback, or unix:PATH
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["to", "ClientOptions", "TlsOptions"])]
+    /// Serve it to each client: HOST:PORT, :PORT or PORT of the loopback, or unix:PATH
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "TlsOptions")]
     listen: Option<String>,
     /// So many times as fast, or 'max': no pauses
     #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long = "loop")]
     again: bool,
     /// Speak TLS (wss), with this certificate and key (PEM)
-    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"], requires = "listen")]
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"], conflicts_with = "to")]
     tls: Vec<PathBuf>,
     /// Print nothing about connections
     #[arg(short, long)]

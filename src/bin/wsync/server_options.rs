@@ -4,9 +4,9 @@ use crate::client_options::seconds;
 use crate::failure::Failure;
 use clap::Args;
 use http::{Request, Response};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 use wsync::{
     Compression, Config, Keepalive, ListenAddr, Listener, OriginPolicy, Server, ServerBuilder,
     ServerLimits, TlsBackend, TlsConfig, Upgrade,
@@ -25,8 +25,8 @@ pub(crate) struct ServerOptions {
     /// Let browsers in with pages of any site
     #[arg(long, conflicts_with = "origins")]
     any_origin: bool,
-    /// Demand Basic credentials
-    #[arg(long = "user", value_name = "USER:PASSWORD", value_parser = credentials)]
+    /// Demand Basic credentials; the password is that of WSYNC_PASSWORD, if it is not given
+    #[arg(long = "user", value_name = "USER[:PASSWORD]", value_parser = credentials)]
     basic: Option<Credentials>,
     /// Speak a subprotocol; those named first are liked best
     #[arg(short, long = "subprotocol", value_name = "NAME")]
@@ -55,10 +55,16 @@ struct Credentials {
 }
 
 fn credentials(given: &str) -> Result<Credentials, &'static str> {
-    let (user, password) = given.split_once(':').ok_or("it is USER:PASSWORD")?;
+    let (user, password) = match given.split_once(':') {
+        Some((user, password)) => (user, password.to_owned()),
+        None => (
+            given,
+            env::var("WSYNC_PASSWORD").map_err(|_| "a user without a password")?,
+        ),
+    };
     Ok(Credentials {
         user: user.into(),
-        password: password.into(),
+        password,
     })
 }
 

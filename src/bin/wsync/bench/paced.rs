@@ -3,6 +3,8 @@
 use super::load::{Tally, Task, differs, lost, no_times, silent};
 use crate::failure::Failure;
 use hdrhistogram::Histogram;
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -43,6 +45,9 @@ fn due(task: &Task, rate: f64, number: u64) -> Instant {
 fn send_all(sender: &Sender, task: &Task, rate: f64, sent: &Sent) -> (Histogram<u64>, u64) {
     let mut lateness = no_times();
     let mut number = 0;
+    // Linux lets a sleep be up to 50 us longer, unless it is told otherwise.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     loop {
         let due = due(task, rate, number);
         let now = Instant::now();
