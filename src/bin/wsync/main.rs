@@ -15,7 +15,6 @@ mod server_options;
 mod show;
 
 use clap::{Parser, Subcommand};
-use failure::Failure;
 use std::process::ExitCode;
 
 /// WebSockets from the shell: talk to a server, be one, measure one, record what one says.

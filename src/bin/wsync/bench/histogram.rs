@@ -3,8 +3,8 @@
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// More classes than this do not go onto a screen.
-const CLASSES: usize = 24;
+/// More classes than this, up to 99.9 % of all, make too long a list.
+const CLASSES: usize = 16;
 
 /// The preferred numbers of ISO 3.
 const TEN: [u64; 10] = [100, 125, 160, 200, 250, 315, 400, 500, 630, 800];
@@ -20,10 +20,21 @@ pub(super) struct Class {
 /// Nothing between them is left out, and none at the ends is empty.
 pub(super) fn classes(times: &Histogram<u64>) -> Vec<Class> {
     let fine = classes_of(times, &TEN);
-    match fine.len() > CLASSES {
+    match most(&fine) > CLASSES {
         true => classes_of(times, &FIVE),
         false => fine,
     }
+}
+
+/// How many classes have 99.9 % of all messages.
+pub(super) fn most(classes: &[Class]) -> usize {
+    let all: u64 = classes.iter().map(|class| class.messages).sum();
+    let mut counted = 0;
+    let has_most = |class: &Class| {
+        counted += class.messages;
+        counted as f64 >= all as f64 * 0.999
+    };
+    classes.iter().position(has_most).map_or(0, |last| last + 1)
 }
 
 fn classes_of(times: &Histogram<u64>, series: &[u64]) -> Vec<Class> {

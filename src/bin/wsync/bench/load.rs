@@ -3,6 +3,7 @@
 use super::closed_loop;
 use super::paced;
 use super::payload::Payload;
+use super::report::count;
 use crate::escaped::escaped;
 use crate::failure::Failure;
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
@@ -204,7 +205,7 @@ impl Load {
     fn progress(&self, name: &'static str) -> ProgressBar {
         let total = self.warm_up + self.duration;
         let bar = ProgressBar::new(total.as_millis() as u64);
-        let style = ProgressStyle::with_template("{prefix:10} {bar:40} {msg}");
+        let style = ProgressStyle::with_template("{prefix:10} ▕{bar:40}▏ {msg}");
         bar.set_style(style.map_or_else(
             |_| ProgressStyle::default_bar(),
             |s| s.progress_chars("█▉▊▋▌▍▎▏ "),
@@ -234,7 +235,7 @@ fn collect(
                 let now = done.load(Ordering::Relaxed);
                 let rate = (now - seen) as f64 / TICK.as_secs_f64();
                 seen = now;
-                bar.set_message(format!("{rate:.0} messages/s"));
+                bar.set_message(format!("{} messages/s", count(rate as u64)));
                 bar.set_position(began.elapsed().as_millis() as u64);
             }
             Err(RecvTimeoutError::Disconnected) => {

@@ -1,7 +1,7 @@
 //! What was measured, for a person or as JSON.
 
 use super::Arguments;
-use super::histogram::{Class, bar, classes};
+use super::histogram::{Class, bar, classes, most};
 use super::load::{Measured, Pace};
 use crate::failure::Failure;
 use anstyle::Style;
@@ -205,18 +205,32 @@ impl Figures {
             )?;
         }
         writeln!(to, "\n")?;
+        self.draw(to)
+    }
+
+    fn draw(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
         let largest = self.histogram.iter().map(|class| class.messages).max();
-        for class in &self.histogram {
-            let share = class.messages as f64 / self.messages.max(1) as f64 * 100.0;
-            let bar = bar(class.messages, largest.unwrap_or_default(), COLUMNS);
+        let mut row = |from: f64, messages: u64, behind: &str| {
+            let bar = bar(messages, largest.unwrap_or_default(), COLUMNS);
+            let share = share(messages as f64 / self.messages as f64);
+            let (from, messages) = (bound(from), count(messages));
             writeln!(
                 to,
-                "  {FAINT}{:>8}{FAINT:#} {bar:<COLUMNS$} {:>9} {FAINT}{share:>5.1} %{FAINT:#}",
-                time(class.from_us),
-                count(class.messages)
-            )?;
+                "  {FAINT}{from:>7}{FAINT:#} {bar:<COLUMNS$} {messages:>10} {FAINT}{share:>7}{behind}{FAINT:#}"
+            )
+        };
+        let (most, rest) = self.histogram.split_at(most(&self.histogram));
+        for class in most {
+            row(class.from_us, class.messages, "")?;
         }
-        Ok(())
+        match rest {
+            [] => Ok(()),
+            [one] => row(one.from_us, one.messages, ""),
+            [first, ..] => {
+                let messages = rest.iter().map(|class| class.messages).sum();
+                row(first.from_us, messages, " and longer")
+            }
+        }
     }
 }
 
@@ -226,7 +240,7 @@ impl Times {
         let at = |quantile| us(times.value_at_quantile(quantile));
         Times {
             min: us(times.min()),
-            mean: times.mean() / 1000.0,
+            mean: us(times.mean().round() as u64),
             p50: at(0.5),
             p90: at(0.9),
             p99: at(0.99),
@@ -250,8 +264,24 @@ fn time(us: f64) -> String {
     }
 }
 
+/// The begin of a class, which has three digits at most.
+fn bound(us: f64) -> String {
+    match us {
+        ..1e3 => format!("{us} µs"),
+        ..1e6 => format!("{} ms", us / 1e3),
+        _ => format!("{} s", us / 1e6),
+    }
+}
+
+fn share(part: f64) -> String {
+    match part * 100.0 {
+        ..0.05 if part > 0.0 => "<0.1 %".into(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
 /// With a comma before each three digits.
-fn count(number: u64) -> String {
+pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

@@ -100,7 +100,7 @@ impl Exec {
     pub(super) fn new(options: &ExecOptions, server: &ServerOptions) -> Result<Self, Failure> {
         let program = &options.program[0];
         if !is_there(program) {
-            let program = program.display();
+            let program = Path::new(program).display();
             return Err(Failure::Usage(format!("there is no program {program}")));
         }
         Ok(Exec {

@@ -133,7 +133,7 @@ impl Messages<'_> {
         }
         self.line.extend_from_slice(bytes);
         self.check(longest)?;
-        Ok(self.sender.flush().map_err(unsent)?)
+        self.sender.flush().map_err(unsent)
     }
 
     /// What is left is a line, too.
