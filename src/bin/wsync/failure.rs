@@ -7,8 +7,10 @@ use std::process::ExitCode;
 /// Why the command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// There was no connection, or the server could not listen: status 1.
+    /// There was no connection: status 1.
     NotConnected(wsync::Error),
+    /// A server could not listen, where and why: status 1.
+    NotListening(String),
     /// What was asked for makes no sense, or a file cannot be read or written: status 2.
     Usage(String),
     /// The connection did not end by a normal close: status 3.
@@ -25,7 +27,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("wsync: {self}");
         ExitCode::from(match self {
-            Failure::NotConnected(_) => 1,
+            Failure::NotConnected(_) | Failure::NotListening(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Abnormal(_) => 3,
         })
@@ -36,6 +38,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::NotConnected(error) => write!(f, "not connected: {error}"),
+            Failure::NotListening(what) => write!(f, "cannot listen on {what}"),
             Failure::Usage(what) | Failure::Abnormal(what) => f.write_str(what),
         }
     }

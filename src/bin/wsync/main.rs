@@ -3,15 +3,18 @@
 mod bench;
 mod client_options;
 mod connect;
+mod escaped;
 mod failure;
+mod interrupt;
 mod manual;
 mod record;
+mod recording;
 mod replay;
 mod serve;
+mod server_options;
 mod show;
 
 use clap::{Parser, Subcommand};
-use failure::Failure;
 use std::process::ExitCode;
 
 /// WebSockets from the shell: talk to a server, be one, measure one, record what one says.
@@ -34,7 +37,7 @@ enum Command {
     Connect(connect::Arguments),
     /// Be a server: echo, broadcast, or a program for each connection
     Serve(serve::Arguments),
-    /// Measure a server's latency and throughput
+    /// Measure the latency and throughput of a server that echoes
     Bench(bench::Arguments),
     /// Record what a server sends, with its timing
     Record(record::Arguments),

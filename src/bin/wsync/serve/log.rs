@@ -1,0 +1,89 @@
+//! What a server tells of its clients, on standard error.
+
+use crate::escaped::escaped;
+use jiff::Timestamp;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use wsync::{Closed, Error, Upgrade, WebSocket};
+
+/// A line for each event, or none.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    quiet: bool,
+    visits: Arc<AtomicU64>,
+}
+
+/// A client, from its request to its end.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
+    log: Log,
+    number: u64,
+    began: Instant,
+}
+
+impl Log {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Log {
+            quiet,
+            visits: Arc::default(),
+        }
+    }
+
+    pub(crate) fn line(&self, text: &str) {
+        if !self.quiet {
+            let time = Timestamp::now().strftime("%H:%M:%SZ");
+            // Perhaps nobody reads it.
+            let _ = writeln!(io::stderr(), "{time} {text}");
+        }
+    }
+
+    /// A client that is about to get its connection.
+    pub(crate) fn visit(&self, upgrade: &Upgrade) -> Visit {
+        let visit = Visit {
+            log: self.clone(),
+            number: self.visits.fetch_add(1, Ordering::Relaxed) + 1,
+            began: Instant::now(),
+        };
+        let peer = upgrade.peer_addr();
+        let path = escaped(&upgrade.request().uri().to_string());
+        visit.line(&format!("opens {path} from {}", name(peer)));
+        visit
+    }
+
+    pub(crate) fn refused(&self, error: &Error) {
+        self.line(&format!("refused: {}", escaped(&error.to_string())));
+    }
+}
+
+impl Visit {
+    pub(crate) fn line(&self, text: &str) {
+        self.log.line(&format!("#{} {text}", self.number));
+    }
+
+    /// The end, where the connection is at hand.
+    pub(crate) fn ended(&self, ws: &WebSocket, error: Option<&Error>) {
+        let stats = ws.stats();
+        let counts = format!(", {} messages in, {} out", stats.queue.received, stats.sent);
+        self.closed(&counts, &ws.closed().unwrap_or_default(), error);
+    }
+
+    pub(crate) fn closed(&self, counts: &str, closed: &Closed, error: Option<&Error>) {
+        let open_for = self.began.elapsed().as_secs_f64();
+        let why = match error {
+            None | Some(Error::Closed(_)) => closed.to_string(),
+            Some(error) => error.to_string(),
+        };
+        let why = escaped(&why);
+        self.line(&format!("closed after {open_for:.1} s{counts}: {why}"));
+    }
+}
+
+fn name(peer: Option<SocketAddr>) -> String {
+    match peer {
+        Some(address) => address.to_string(),
+        None => "a Unix socket".into(),
+    }
+}
