@@ -11,7 +11,6 @@ mod serve;
 mod show;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use failure::Failure;
 use std::process::ExitCode;
 
 /// WebSockets from the shell: talk to a server, be one, measure one, record what one says.

@@ -55,8 +55,10 @@ fn ask(user: &str) -> io::Result<String> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
     use std::io::{BufRead, BufReader, Write};
 
-    let tty = fs::File::options().read(true).write(true);
-    let tty = tty.open("/dev/tty")?;
+    let tty = fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")?;
     write!(&tty, "Password of {}: ", crate::show::line(user))?;
     let before = tcgetattr(&tty)?;
     let mut hidden = before.clone();
