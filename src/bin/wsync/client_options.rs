@@ -134,11 +134,6 @@ impl ClientOptions {
         self.tls.insecure
     }
 
-    /// How long the server may take to answer a Close frame.
-    pub(crate) fn close_timeout(&self) -> Result<Option<Duration>, Failure> {
-        bound(self.bounds.close_timeout)
-    }
-
     fn with_request(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
         for header in secret::headers(&self.headers)? {
             let (name, value) = header

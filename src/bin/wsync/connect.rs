@@ -36,9 +36,9 @@ pub(crate) struct Arguments {
     /// Where to: ws://, wss://, ws+unix:PATH; http:// and https:// stand for the first two, and ws:// for none
     url: String,
     #[command(flatten)]
-    piped: pipe::Options,
+    piped: pipe::PipeOptions,
     #[command(flatten)]
-    terminal: terminal::Options,
+    terminal: terminal::TerminalOptions,
     #[command(flatten)]
     again: AgainOptions,
     #[command(flatten)]

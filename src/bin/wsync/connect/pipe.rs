@@ -17,7 +17,7 @@ use wsync::{CancelToken, Error, MessageKind, WebSocket};
 /// What there is without a terminal.
 #[derive(clap::Args)]
 #[command(next_help_heading = "In a pipe")]
-pub(super) struct Options {
+pub(super) struct PipeOptions {
     /// End after so many messages, and not when standard input does
     #[arg(short = 'n', long, value_name = "N")]
     count: Option<u64>,
@@ -38,7 +38,7 @@ pub(super) struct Options {
     binary_as: Option<BinaryAs>,
 }
 
-impl Options {
+impl PipeOptions {
     /// Whether there is something that makes no sense with a prompt.
     pub(super) fn asks_for_it(&self) -> bool {
         let given = self.count.is_some() || self.wait.is_some() || self.binary_as.is_some();
@@ -126,7 +126,7 @@ fn start(link: &Arc<Link>, arguments: &Arguments, wait: Option<Duration>) -> Res
 /// Writes what comes, until the last connection has ended or enough has come.
 fn receive(
     link: &Link,
-    options: &Options,
+    options: &PipeOptions,
     connections: impl Iterator<Item = Result<WebSocket, Error>>,
 ) -> Result<(), Failure> {
     let mut output = options.output();

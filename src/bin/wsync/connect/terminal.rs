@@ -21,7 +21,7 @@ use wsync::{CancelToken, Pong, Reconnect, WebSocket};
 /// What only a terminal has.
 #[derive(clap::Args)]
 #[command(next_help_heading = "On a terminal")]
-pub(super) struct Options {
+pub(super) struct TerminalOptions {
     /// Show messages whole: binary ones beyond 256 bytes, texts beyond 16 KiB
     #[arg(long)]
     full: bool,
