@@ -1,20 +1,32 @@
 //! `wsync connect`: lines in, messages out.
 
+#[cfg(unix)]
 mod command;
+#[cfg(unix)]
 mod display;
+#[cfg(unix)]
+mod editor;
+#[cfg(unix)]
 mod format;
 mod input;
+#[cfg(unix)]
+mod keys;
 mod link;
 mod output;
 mod pipe;
-mod prompt;
+#[cfg(unix)]
 mod pump;
+#[cfg(unix)]
+mod screen;
+#[cfg(unix)]
 mod session;
+#[cfg(unix)]
 mod terminal;
 
 use crate::client_options::{ClientOptions, seconds};
 use crate::failure::Failure;
 use crate::show;
+#[cfg(unix)]
 use std::io::{IsTerminal, stdin, stdout};
 use wsync::{Closed, Error, Initiator, ReconnectPolicy};
 
@@ -37,6 +49,7 @@ pub(crate) struct Arguments {
     url: String,
     #[command(flatten)]
     piped: pipe::PipeOptions,
+    #[cfg(unix)]
     #[command(flatten)]
     terminal: terminal::TerminalOptions,
     #[command(flatten)]
@@ -61,11 +74,18 @@ struct AgainOptions {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let is_terminal = stdin().is_terminal() && stdout().is_terminal();
-    match is_terminal && !arguments.piped.asks_for_it() {
-        true => terminal::run(arguments),
-        false => pipe::run(arguments),
+    #[cfg(unix)]
+    if is_at_terminal() && !arguments.piped.asks_for_it() {
+        return terminal::run(arguments);
     }
+    pipe::run(arguments)
+}
+
+/// Whether there is one that can move its cursor.
+#[cfg(unix)]
+fn is_at_terminal() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
+    stdin().is_terminal() && stdout().is_terminal() && !dumb
 }
 
 impl AgainOptions {

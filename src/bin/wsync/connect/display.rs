@@ -1,89 +1,75 @@
-//! What is shown above the line that is being typed.
+//! What threads want to have shown.
 
-use rustyline::ExternalPrinter;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 
-/// Shows text above the prompt, from any thread, in the order in which it is given.
-///
-/// rustyline's printer hands text to the editor while that edits, and writes it itself else; one that is handed
-/// over just as the line ends waits for the next. So nothing is printed between two prompts: it could come
-/// before that.
+/// Hands text to the thread that has the terminal, in the order in which it is given. While much waits there,
+/// whoever shows something waits, too.
+#[derive(Debug)]
 pub(super) struct Display {
-    printer: Mutex<Box<dyn ExternalPrinter + Send>>,
-    prompt: Mutex<State>,
-    changed: Condvar,
+    texts: Sender<String>,
+    wake: UnixStream,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Between,
-    Prompting,
-    Gone,
+/// The other side.
+#[derive(Debug)]
+pub(super) struct Texts {
+    texts: Receiver<String>,
+    /// Readable while there may be texts.
+    pub(super) woken: UnixStream,
 }
 
-/// Nothing to see: up and down again.
-const NOTHING: &str = "\x1b[A\n";
+/// Texts that wait.
+const WAITING: usize = 8;
+
+pub(super) fn display() -> io::Result<(Display, Texts)> {
+    let (texts, waiting) = bounded(WAITING);
+    let (wake, woken) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    Ok((
+        Display { texts, wake },
+        Texts {
+            texts: waiting,
+            woken,
+        },
+    ))
+}
 
 impl Display {
-    pub(super) fn new(printer: impl ExternalPrinter + Send + 'static) -> Self {
-        Display {
-            printer: Mutex::new(Box::new(printer)),
-            prompt: Mutex::new(State::Between),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Shows lines, as soon as there is a prompt to show them above.
     pub(super) fn print(&self, mut text: String) {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        let mut printer = lock(&self.printer);
-        let prompt = lock(&self.prompt);
-        drop(
-            self.changed
-                .wait_while(prompt, |prompt| *prompt == State::Between),
-        );
-        // It fails when the terminal is gone.
-        let _ = printer.print(text);
+        // Nobody is there to see it when the program ends.
+        let _ = self.texts.send(text);
+        self.wake();
     }
 
-    /// Waits until all is on the screen that was printed before: the printer holds one text at most that the
-    /// editor has not taken.
-    pub(super) fn flush(&self) {
-        self.print(NOTHING.into());
-    }
-
-    /// The editor edits.
-    pub(super) fn prompt_begins(&self) {
-        self.set(State::Prompting);
-    }
-
-    /// There will be no other prompt to wait for.
-    pub(super) fn prompt_is_gone(&self) {
-        self.set(State::Gone);
-    }
-
-    /// The editor is about to leave off.
-    pub(super) fn prompt_ends(&self) {
-        self.set(State::Between);
-        // Who holds the printer for longer has handed its text over, and waits for the next prompt.
-        for _ in 0..10 {
-            if self.printer.try_lock().is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn set(&self, state: State) {
-        *lock(&self.prompt) = state;
-        self.changed.notify_all();
+    /// Lets the other side look around.
+    pub(super) fn wake(&self) {
+        // If there is no room, there is enough to wake by.
+        let _ = (&self.wake).write(&[0]);
     }
 }
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Texts {
+    /// All that waits now.
+    pub(super) fn take(&self) -> String {
+        let mut bytes = [0; 64];
+        loop {
+            match (&self.woken).read(&mut bytes) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        self.texts.try_iter().take(WAITING).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
 }

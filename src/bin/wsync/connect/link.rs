@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wsync::{CancelToken, Error, Message, WebSocket};
 
 /// The connection there is now, if there is one.
@@ -22,6 +22,8 @@ struct State {
     /// This side wants no more.
     over: bool,
     failure: Option<Failure>,
+    /// When the last message came.
+    heard: Option<Instant>,
 }
 
 impl Link {
@@ -86,13 +88,26 @@ impl Link {
         Err(Error::Stopped)
     }
 
-    /// Waits so long, or until it is over.
-    pub(super) fn wait(&self, time: Duration) {
-        let state = self.lock();
-        drop(
-            self.changed
-                .wait_timeout_while(state, time, |state| !state.over),
-        );
+    /// A message came.
+    pub(super) fn heard(&self) {
+        self.lock().heard = Some(Instant::now());
+    }
+
+    /// Waits until nothing has come for so long, or it is over.
+    pub(super) fn wait_for_silence(&self, time: Duration) {
+        let began = Instant::now();
+        let mut state = self.lock();
+        while !state.over {
+            let silent = state
+                .heard
+                .map_or(began, |heard| heard.max(began))
+                .elapsed();
+            let Some(left) = time.checked_sub(silent).filter(|left| !left.is_zero()) else {
+                return;
+            };
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Why it is over, if that is no good end.

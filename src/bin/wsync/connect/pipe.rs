@@ -21,7 +21,8 @@ pub(super) struct PipeOptions {
     /// End after so many messages, and not when standard input does
     #[arg(short = 'n', long, value_name = "N")]
     count: Option<u64>,
-    /// Close so long after the end of standard input; inf leaves that to the server [default: 0 without --count]
+    /// Close when standard input has ended and nothing has come for so long; inf leaves it to the server
+    /// [default: 1, or inf with --count]
     #[arg(short, long, value_name = "SECONDS")]
     wait: Option<f64>,
     /// Send what standard input has as binary messages, one for each read
@@ -45,11 +46,11 @@ impl PipeOptions {
         given || self.binary || self.whole || self.json
     }
 
-    /// How long to wait behind the end of standard input. `None`: for as long as the server likes.
+    /// How long nothing may come behind the end of standard input. `None`: for as long as the server likes.
     pub(super) fn wait(&self) -> Result<Option<Duration>, Failure> {
         match (self.wait, self.count) {
             (None, Some(_)) => Ok(None),
-            (wait, _) => bound(wait.unwrap_or(0.0)),
+            (wait, _) => bound(wait.unwrap_or(1.0)),
         }
     }
 
@@ -114,7 +115,7 @@ fn start(link: &Arc<Link>, arguments: &Arguments, wait: Option<Duration>) -> Res
         };
         match (&read, wait) {
             (Ok(()), None) => return,
-            (Ok(()), Some(wait)) => link.wait(wait),
+            (Ok(()), Some(wait)) => link.wait_for_silence(wait),
             (Err(_), _) => {}
         }
         link.fail(read.err());
@@ -134,7 +135,7 @@ fn receive(
     for connected in connections {
         let ws = Arc::new(connected.map_err(Failure::NotConnected)?);
         link.opened(&ws);
-        let error = match take(&ws, &mut output, &mut left) {
+        let error = match take(link, &ws, &mut output, &mut left) {
             Ok(End::Enough) => {
                 link.close();
                 return Ok(());
@@ -171,7 +172,12 @@ enum End {
 }
 
 /// Writes what comes over one connection. Nothing waits in the buffer while nothing comes.
-fn take(ws: &WebSocket, output: &mut Output, left: &mut Option<u64>) -> io::Result<End> {
+fn take(
+    link: &Link,
+    ws: &WebSocket,
+    output: &mut Output,
+    left: &mut Option<u64>,
+) -> io::Result<End> {
     if *left == Some(0) {
         return Ok(End::Enough);
     }
@@ -186,6 +192,7 @@ fn take(ws: &WebSocket, output: &mut Output, left: &mut Option<u64>) -> io::Resu
                 }
             }
         };
+        link.heard();
         output.write(&message)?;
         if let Some(left) = left {
             *left -= 1;

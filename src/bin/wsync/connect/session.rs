@@ -14,7 +14,7 @@ use wsync::{CancelToken, Error, MessageKind, Pong, WebSocket};
 
 /// What the threads share.
 pub(super) struct Session {
-    pub(super) display: Arc<Display>,
+    pub(super) display: Display,
     pub(super) paint: Paint,
     current: Mutex<Option<Arc<WebSocket>>>,
     /// No messages are taken.
@@ -33,7 +33,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(display: Arc<Display>, paint: Paint, stop: CancelToken) -> Self {
+    pub(super) fn new(display: Display, paint: Paint, stop: CancelToken) -> Self {
         Session {
             display,
             paint,
