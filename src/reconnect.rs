@@ -14,8 +14,8 @@ use crate::handshake::HandshakeError;
 use crate::receiver::CancelToken;
 use crate::websocket::WebSocket;
 use crossbeam_channel::{RecvTimeoutError, bounded, select};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, thread};
 
 /// When to connect again.
 ///
@@ -113,6 +113,9 @@ impl ReconnectPolicy {
     }
 }
 
+/// Called before a wait.
+type OnWait = Box<dyn Fn(Option<&Error>, Duration) + Send + Sync>;
+
 /// Connections to the same server, one after the other: see [`ClientBuilder::reconnect`].
 ///
 /// # Examples
@@ -128,7 +131,6 @@ impl ReconnectPolicy {
 /// ws.send("hello")?;
 /// # Ok::<(), wsync::Error>(())
 /// ```
-#[derive(Debug)]
 pub struct Reconnect {
     builder: ClientBuilder,
     policy: ReconnectPolicy,
@@ -138,6 +140,16 @@ pub struct Reconnect {
     /// When the connection opened that was given out last.
     opened: Option<Instant>,
     over: bool,
+    on_wait: OnWait,
+}
+
+impl fmt::Debug for Reconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reconnect")
+            .field("builder", &self.builder)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Reconnect {
@@ -149,7 +161,31 @@ impl Reconnect {
             delays: 0,
             opened: None,
             over: false,
+            on_wait: Box::new(|_, _| {}),
         }
+    }
+
+    /// Calls `hook` before each wait, with how long that will be and the error of the connect before it, if that
+    /// failed: to show it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wsync::{ClientBuilder, ReconnectPolicy};
+    ///
+    /// let connections = ClientBuilder::new("wss://example.org/feed").reconnect(ReconnectPolicy::default());
+    /// for ws in connections.on_wait(|error, delay| println!("{error:?}; again in {delay:?}")) {
+    ///     ws?.send("subscribe")?;
+    /// }
+    /// # Ok::<(), wsync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_wait(
+        mut self,
+        hook: impl Fn(Option<&Error>, Duration) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_wait = Box::new(hook);
+        self
     }
 
     /// Ends the iteration when it is cancelled, at once: also while it waits or connects.
@@ -174,11 +210,12 @@ impl Reconnect {
     }
 
     /// Waits before the next connect. False when it is stopped.
-    fn wait(&mut self, least: Option<Duration>) -> bool {
+    fn wait(&mut self, error: Option<&Error>) -> bool {
         let delay = self.policy.delay(self.delays, rand::random());
-        let delay = delay.max(least.unwrap_or_default());
+        let delay = delay.max(error.and_then(retry_after::of).unwrap_or_default());
         self.delays += 1;
         log::debug!("connecting again in {delay:?}");
+        (self.on_wait)(error, delay);
         let waited = self.stop.ended().recv_timeout(delay);
         waited == Err(RecvTimeoutError::Timeout)
     }
@@ -232,7 +269,7 @@ impl Iterator for Reconnect {
                 self.over = true;
                 return Some(Err(error));
             }
-            if !self.wait(retry_after::of(&error)) {
+            if !self.wait(Some(&error)) {
                 return None;
             }
         }

@@ -14,7 +14,7 @@ mod serve;
 mod server_options;
 mod show;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// WebSockets from the shell: talk to a server, be one, measure one, record what one says.
@@ -27,6 +27,9 @@ struct Cli {
     /// Log to standard error what the library logs; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// When to use colours: auto asks the terminal, NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = clap::ColorChoice::Auto)]
+    color: clap::ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -34,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Talk to a server: lines in, messages out
+    #[command(after_help = connect::EXAMPLES)]
     Connect(connect::Arguments),
     /// Be a server: echo, broadcast, or a program for each connection
     Serve(serve::Arguments),
@@ -44,8 +48,10 @@ enum Command {
     /// Send a recording again, with its timing
     Replay(replay::Arguments),
     /// Print a script of completions for a shell
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(manual::Completions),
     /// Print the man page, or write one for each command into a folder
+    #[command(after_help = manual::MAN_EXAMPLES)]
     Man(manual::Man),
 }
 
@@ -57,14 +63,19 @@ fn main() -> ExitCode {
         _ => log::LevelFilter::Trace,
     };
     env_logger::Builder::new().filter_level(level).init();
+    anstream::ColorChoice::write_global(match cli.color {
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+    });
     let done = match cli.command {
         Command::Connect(arguments) => connect::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
-        Command::Completions(arguments) => manual::completions(&arguments),
-        Command::Man(arguments) => manual::man(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments, Cli::command()),
+        Command::Man(arguments) => manual::man(&arguments, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
