@@ -18,10 +18,13 @@ impl Receiver {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use futures_util::StreamExt;
     ///
-    /// let (sender, receiver) = wsync::connect("ws://localhost:9001")?.split();
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.send("hello"))));
+    /// let (sender, receiver) = wsync::connect(&url)?.split();
     /// let mut messages = receiver.into_stream();
     /// futures_executor::block_on(async {
     ///     while let Some(message) = messages.next().await {

@@ -26,16 +26,22 @@ impl Receiver {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// use wsync::{ClientBuilder, Config};
     ///
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/", server.local_addr());
+    /// # std::thread::spawn(move || server.serve(|ws| drop(ws.send(vec![7; 4 << 20]))));
+    /// # let path = std::env::temp_dir().join(format!("backup-{}", std::process::id()));
     /// let mut config = Config::client();
     /// config.limits.message = 10 << 30;
     /// config.stream_above = Some(1 << 20);
-    /// let ws = ClientBuilder::new("ws://localhost:9001/backup").config(config).connect()?;
-    /// let mut file = std::fs::File::create("backup.tar")?;
-    /// std::io::copy(&mut ws.recv_streaming()?, &mut file)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let ws = ClientBuilder::new(&url).config(config).connect()?;
+    /// let mut file = std::fs::File::create(&path)?;
+    /// let length = std::io::copy(&mut ws.recv_streaming()?, &mut file)?;
+    /// # std::fs::remove_file(path)?;
+    /// # assert_eq!(length, 4 << 20);
+    /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn recv_streaming(&self) -> Result<MessageReader<'_>, RecvError> {
         let queue = self.connection().queue();

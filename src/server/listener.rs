@@ -197,10 +197,13 @@ impl From<UnixListener> for Listener {
 ///
 /// Several processes that share a port:
 ///
-/// ```no_run
+/// ```
 /// use wsync::{Listener, Server};
 ///
-/// let listener = Listener::builder().reuse_port(true).backlog(64).tcp("0.0.0.0:9001")?;
+/// # if cfg!(not(unix)) {
+/// #     return Ok(());
+/// # }
+/// let listener = Listener::builder().reuse_port(true).backlog(64).tcp("127.0.0.1:0")?;
 /// let server = Server::builder().listen(listener).build()?;
 /// # Ok::<(), wsync::Error>(())
 /// ```

@@ -35,28 +35,24 @@ use std::sync::{Arc, OnceLock};
 ///
 /// A client that trusts a root of its own and nothing else:
 ///
-/// ```no_run
+/// ```
 /// use wsync::TlsConfig;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # std::env::set_current_dir("tests/certs")?;
 /// let tls = TlsConfig::client()
-///     .add_root_certificate_pem(&std::fs::read("root.pem")?)?
+///     .add_root_certificate_pem(&std::fs::read("ca.pem")?)?
 ///     .disable_built_in_roots(true);
-/// # let _ = tls;
-/// # Ok(())
-/// # }
+/// # Ok::<(), wsync::Error>(())
 /// ```
 ///
 /// A server:
 ///
-/// ```no_run
+/// ```
 /// use wsync::TlsConfig;
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let tls = TlsConfig::server(&std::fs::read("chain.pem")?, &std::fs::read("key.pem")?)?;
-/// # let _ = tls;
-/// # Ok(())
-/// # }
+/// # std::env::set_current_dir("tests/certs")?;
+/// let tls = TlsConfig::server(&std::fs::read("server.pem")?, &std::fs::read("server.key")?)?;
+/// # Ok::<(), wsync::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct TlsConfig {

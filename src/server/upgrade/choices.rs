@@ -14,15 +14,20 @@ impl Upgrade {
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// use wsync::{Compression, Server};
+    /// ```
+    /// use wsync::Compression;
     ///
-    /// let server = Server::bind("127.0.0.1:9001")?;
-    /// for upgrade in server.incoming()? {
-    ///     let mut compression = Compression::server();
-    ///     compression.level = if upgrade.request().uri().path() == "/archive" { 9 } else { 1 };
-    ///     let ws = upgrade.compression(compression).accept()?;
-    /// }
+    /// # let server = wsync::Server::bind("127.0.0.1:0")?;
+    /// # let url = format!("ws://{}/archive", server.local_addr());
+    /// # let client = std::thread::spawn(move || wsync::connect(&url));
+    /// # let mut incoming = server.incoming()?;
+    /// # let upgrade = incoming.next().expect("a client comes");
+    /// # if cfg!(not(feature = "deflate")) {
+    /// #     return Ok(());
+    /// # }
+    /// let mut compression = Compression::server();
+    /// compression.level = if upgrade.request().uri().path() == "/archive" { 9 } else { 1 };
+    /// let ws = upgrade.compression(compression).accept()?;
     /// # Ok::<(), wsync::Error>(())
     /// ```
     #[must_use]
