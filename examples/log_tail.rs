@@ -20,6 +20,7 @@ fn main() -> Result<(), Error> {
     config.socket.send_buffer = Some(128 << 10);
     let address = args.next().unwrap_or("127.0.0.1:0".into());
     let server = Server::builder().config(config).bind(address)?;
+    println!("ws://{}/", server.local_addr());
     file.map_or_else(|| show(&server), |file| serve(Path::new(&file), &server))
 }
 
@@ -48,7 +49,7 @@ fn serve(path: &Path, server: &Server) -> Result<(), Error> {
     }
 }
 
-/// The lines that have come. `rest` is the begin of the next.
+/// The lines that have come. `rest` is the begin of the next. A shorter file is one that was truncated.
 fn read(path: &Path, file: &mut Handle, rest: &mut Vec<u8>) -> io::Result<String> {
     // First, so that the old file is whole when it is read. For a moment there may be none.
     let now = Handle::from_path(path).ok();
@@ -72,8 +73,8 @@ fn show(server: &Server) -> Result<(), Error> {
     let folder = tempfile::tempdir()?;
     let (path, old) = (folder.path().join("log"), folder.path().join("log.1"));
     fs::write(&path, "begin\n".repeat(20))?;
-    let (url, served) = (format!("ws://{}/", server.local_addr()), path.clone());
-    let serving = server.clone();
+    let url = format!("ws://{}/", server.local_addr());
+    let (served, serving) = (path.clone(), server.clone());
     thread::spawn(move || serve(&served, &serving));
     let (reader, idle) = (wsync::connect(&url)?, wsync::connect(&url)?);
     let begin = reader.iter().take(10).flatten().count();
@@ -83,17 +84,16 @@ fn show(server: &Server) -> Result<(), Error> {
             4 => drop(File::create(&path)?),
             _ => {}
         }
-        let line = |n| format!("part {part}, line {n:200}");
-        let lines: Vec<_> = (0..500).map(line).collect();
-        let mut file = File::options().create(true).append(true).open(&path)?;
-        writeln!(file, "{}", lines.join("\n"))?;
+        let mut log = File::options().create(true).append(true).open(&path)?;
+        let lines: [_; 500] = std::array::from_fn(|n| format!("part {part}, line {n:200}"));
+        writeln!(log, "{}", lines.join("\n"))?;
         for line in lines {
             assert_eq!(reader.recv()?.as_text(), Some(&*line));
         }
     }
     println!("the last {begin} lines, then 20000 in order; rotated and truncated 8 times each");
-    let count = idle.iter().flatten().count();
+    let few = idle.iter().flatten().count();
     let end = idle.closed().unwrap_or_default();
-    println!("who did not read got {count}: {end}");
+    println!("who did not read got {few}: {end}");
     Ok(())
 }

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || server.serve(move |ws| drop(feed(&ws, &now))));
 
     let mut config = Config::client();
-    // Else receive calls would read, a part of what has come each time, and fall behind.
+    // Else a receive call reads a part of what has come, and falls behind a feed that is fast.
     config.direct_read = false;
     let mut policy = ReconnectPolicy::default();
     policy.first = Duration::from_millis(100);
@@ -27,11 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("after {last}: {error}");
         }
         let queue = ws.stats().queue;
-        let (acted_on, stale) = (queue.delivered, queue.dropped);
-        println!(
-            "{} came, {acted_on} acted on, {stale} dropped as stale",
-            queue.received
-        );
+        let (came, acted_on, stale) = (queue.received, queue.delivered, queue.dropped);
+        println!("{came} came, {acted_on} acted on, {stale} dropped as stale");
         let code = ws.closed().and_then(|closed| Some(closed.received?.code));
         if code == Some(CloseCode::NORMAL) {
             break;
