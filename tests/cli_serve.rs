@@ -6,11 +6,11 @@ mod cli;
 mod common;
 
 use cli::{Folder, Wsync, client, command, connect, hear, run};
-use common::{client_tls, eventually};
+use common::{LATE, client_tls, eventually, patient};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use wsync::{CloseCode, Compression, Error};
+use wsync::{CloseCode, Compression, Config, Error};
 
 /// The status of an error that is a refusal.
 fn refused_with(error: &Error) -> u16 {
@@ -58,6 +58,29 @@ fn broadcast_sends_each_message_to_all_others() {
     for ws in &clients {
         ws.close().unwrap();
         server.tells("closed after");
+    }
+}
+
+#[test]
+fn a_client_that_reads_too_slowly_misses_messages_or_is_closed() {
+    for (mode, part) in [("skip", "messages missed"), ("close", "1013")] {
+        let (server, url) = Wsync::serve(&["broadcast", "--slow", mode, "--outbox", "100000"]);
+        let mut config = patient(Config::client());
+        config.queue.messages = 1;
+        let slow = client(&url).config(config).connect().unwrap();
+        let (quick, sender) = (connect(&url), connect(&url));
+        eventually("both are members", || {
+            sender.send("first").unwrap();
+            let heard = [&slow, &quick].map(|ws| ws.recv_timeout(Duration::from_millis(50)));
+            heard.iter().all(Result::is_ok)
+        });
+        // More than the buffers between the two hold.
+        for _ in 0..300 {
+            sender.send(vec![1; 100_000]).unwrap();
+            while !quick.recv_timeout(LATE).unwrap().is_binary() {}
+        }
+        drop(slow);
+        assert!(server.tells("closed after").contains(part), "{mode}");
     }
 }
 
