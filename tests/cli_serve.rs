@@ -80,7 +80,8 @@ fn a_client_that_reads_too_slowly_misses_messages_or_is_closed() {
             while !quick.recv_timeout(LATE).unwrap().is_binary() {}
         }
         drop(slow);
-        assert!(server.tells("closed after").contains(part), "{mode}");
+        let line = server.tells("closed after");
+        assert!(line.contains(part), "{mode}: {line}");
     }
 }
 
@@ -97,10 +98,7 @@ fn a_line_on_standard_error_tells_of_each_connection() {
     hear(&ws);
     ws.close_with(4000, "done\u{1b}[31m").unwrap();
     let line = server.tells("#1");
-    assert!(
-        line.contains("1 messages in, 1 out: received 4000"),
-        "{line}"
-    );
+    assert!(line.contains("1 in, 1 out: client sent 4000"), "{line}");
     assert!(line.contains(r"done\u{1b}[31m"), "{line}");
 }
 
