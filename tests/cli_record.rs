@@ -292,19 +292,19 @@ mod replaying {
         let folder = Folder::new("replay-timing");
         let file = ten(&folder);
         let (_replay, url) = replay(&file, &[]);
-        let mut off = Vec::new();
-        common::once_within(Duration::from_millis(20), || {
+        common::once_within(Duration::from_millis(50), || {
+            let before = Instant::now();
             let ws = connect(&url);
             let began = Instant::now();
-            let differences = (0..TEN as u32).map(|n| {
+            let late = (0..TEN as u32).map(|n| {
                 hear(&ws);
-                let due = began + n * Duration::from_millis(100);
-                // A message that is early by what the opening took is in time.
-                assert!(Instant::now() + Duration::from_millis(20) > due);
-                Instant::now().saturating_duration_since(due)
+                let at = n * Duration::from_millis(100);
+                assert!(before.elapsed() >= at, "message {n} is early");
+                began.elapsed().saturating_sub(at)
             });
-            off = differences.collect();
-            *off.iter().max().unwrap()
+            let mut late: Vec<_> = late.collect();
+            late.sort();
+            late[TEN / 2]
         });
     }
 
@@ -314,17 +314,14 @@ mod replaying {
         let file = ten(&folder);
         for (speed, seconds) in [("2", 0.45), ("0.5", 1.8), ("max", 0.0)] {
             let (_replay, url) = replay(&file, &["--speed", speed]);
-            let at_least = Duration::from_secs_f64(seconds);
-            common::once_within(at_least + Duration::from_millis(50), || {
+            let due = Duration::from_secs_f64(seconds);
+            common::once_within(Duration::from_millis(150), || {
+                let before = Instant::now();
                 let ws = connect(&url);
-                let began = Instant::now();
                 assert_eq!(ws.iter().map(Result::unwrap).count(), TEN);
-                let took = began.elapsed();
-                assert!(
-                    took + Duration::from_millis(50) > at_least,
-                    "{speed}: {took:?}"
-                );
-                took
+                let took = before.elapsed();
+                assert!(took >= due, "{speed}: {took:?}");
+                took - due
             });
         }
     }
@@ -335,17 +332,13 @@ mod replaying {
         let lines = "{\"at\":0,\"kind\":\"text\",\"data\":\"a\"}\n{\"at\":0.05,\"kind\":\"text\",\"data\":\"b\"}\n\
                      {\"at\":0.1,\"kind\":\"close\",\"code\":1000,\"reason\":\"\"}\n";
         let (replay, url) = replay(&recording(&folder, lines), &["--loop"]);
+        let before = Instant::now();
         let ws = connect(&url);
-        let began = Instant::now();
         for _ in 0..5 {
             assert_eq!((hear(&ws), hear(&ws)), ("a".into(), "b".into()));
         }
         // Four times the whole, and the first half of the fifth.
-        assert!(
-            began.elapsed() > Duration::from_millis(430),
-            "{:?}",
-            began.elapsed()
-        );
+        assert!(before.elapsed() >= Duration::from_millis(450));
         replay.signal(rustix::process::Signal::TERM);
         while ws.recv_timeout(LATE).is_ok() {}
         assert_eq!(
@@ -364,7 +357,8 @@ mod replaying {
         let (heard, all) = mpsc::channel();
         let (_server, url) = server(move |ws| {
             for message in ws.iter().map_while(Result::ok) {
-                ws.send(message.clone()).unwrap();
+                // It may have left.
+                let _ = ws.send(message.clone());
                 heard.send(message).unwrap();
             }
             let frame = ws.closed().unwrap().received.unwrap();

@@ -6,11 +6,11 @@ mod cli;
 mod common;
 
 use cli::{Folder, Wsync, client, command, connect, hear, run};
-use common::{client_tls, eventually};
+use common::{LATE, client_tls, eventually, patient};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use wsync::{CloseCode, Compression, Error};
+use wsync::{CloseCode, Compression, Config, Error};
 
 /// The status of an error that is a refusal.
 fn refused_with(error: &Error) -> u16 {
@@ -62,6 +62,30 @@ fn broadcast_sends_each_message_to_all_others() {
 }
 
 #[test]
+fn a_client_that_reads_too_slowly_misses_messages_or_is_closed() {
+    for (mode, part) in [("skip", "messages missed"), ("close", "1013")] {
+        let (server, url) = Wsync::serve(&["broadcast", "--slow", mode, "--outbox", "100000"]);
+        let mut config = patient(Config::client());
+        config.queue.messages = 1;
+        let slow = client(&url).config(config).connect().unwrap();
+        let (quick, sender) = (connect(&url), connect(&url));
+        eventually("both are members", || {
+            sender.send("first").unwrap();
+            let heard = [&slow, &quick].map(|ws| ws.recv_timeout(Duration::from_millis(50)));
+            heard.iter().all(Result::is_ok)
+        });
+        // More than the buffers between the two hold.
+        for _ in 0..300 {
+            sender.send(vec![1; 100_000]).unwrap();
+            while !quick.recv_timeout(LATE).unwrap().is_binary() {}
+        }
+        drop(slow);
+        let line = server.tells("closed after");
+        assert!(line.contains(part), "{mode}: {line}");
+    }
+}
+
+#[test]
 fn a_line_on_standard_error_tells_of_each_connection() {
     let (server, url) = Wsync::serve(&[]);
     let ws = connect(&format!("{url}room?key=1"));
@@ -74,10 +98,7 @@ fn a_line_on_standard_error_tells_of_each_connection() {
     hear(&ws);
     ws.close_with(4000, "done\u{1b}[31m").unwrap();
     let line = server.tells("#1");
-    assert!(
-        line.contains("1 messages in, 1 out: received 4000"),
-        "{line}"
-    );
+    assert!(line.contains("1 in, 1 out: client sent 4000"), "{line}");
     assert!(line.contains(r"done\u{1b}[31m"), "{line}");
 }
 

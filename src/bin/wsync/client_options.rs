@@ -227,9 +227,14 @@ impl BoundOptions {
     }
 }
 
-/// Seconds of the command line.
+/// A hundred years: no clock ends within it.
+pub(crate) const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+
+/// Seconds of the command line, or [`LONGEST`].
 pub(crate) fn seconds(number: f64) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(number).map_err(|e| Failure::Usage(format!("{number} s: {e}")))
+    Duration::try_from_secs_f64(number)
+        .map(|duration| duration.min(LONGEST))
+        .map_err(|e| Failure::Usage(format!("{number} s: {e}")))
 }
 
 /// The same where there may be no bound.

@@ -1,6 +1,6 @@
 //! `wsync replay`: a recording, sent again with its timing.
 
-use crate::client_options::ClientOptions;
+use crate::client_options::{ClientOptions, LONGEST};
 use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::interrupt;
@@ -15,9 +15,6 @@ use wsync::{
     CloseCode, Compression, Error, Message, OriginPolicy, RecvTimeoutError, Server, Upgrade,
     WebSocket,
 };
-
-/// A hundred years.
-const NEVER: Duration = Duration::from_secs(3_155_760_000);
 
 const EXAMPLES: &str = "\
 A message is due at its time since the connection was open, divided by the speed: one that was late makes none \
@@ -201,8 +198,8 @@ impl Player {
     }
 
     fn scaled(&self, at: Duration) -> Duration {
-        // Slower than the clock goes is as good as never.
-        Duration::try_from_secs_f64(at.as_secs_f64() / self.speed).unwrap_or(NEVER)
+        let scaled = Duration::try_from_secs_f64(at.as_secs_f64() / self.speed);
+        scaled.map_or(LONGEST, |scaled| scaled.min(LONGEST))
     }
 }
 

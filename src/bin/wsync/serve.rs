@@ -75,7 +75,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let options = arguments.options.clone();
     let log = Log::new(arguments.quiet);
     let mode = Arc::new(Mode::new(arguments)?);
-    let server = options.listen(&arguments.address)?;
+    let outbox = match &arguments.mode {
+        Some(ModeOptions::Broadcast(options)) => Some(options.outbox),
+        _ => None,
+    };
+    let server = options.listen(&arguments.address, outbox)?;
     let (tls, last, serving) = (options.speaks_tls(), Arc::clone(&mode), log.clone());
     let ending = mode.ending();
     let serve = move |upgrade| mode.serve(upgrade, &options, &serving);

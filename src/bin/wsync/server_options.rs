@@ -69,9 +69,10 @@ fn credentials(given: &str) -> Result<Credentials, &'static str> {
 }
 
 impl ServerOptions {
-    /// A server that listens.
-    pub(crate) fn listen(&self, address: &str) -> Result<Server, Failure> {
+    /// A server that listens. As many bytes as `outbox` may wait for a client, or the default.
+    pub(crate) fn listen(&self, address: &str, outbox: Option<usize>) -> Result<Server, Failure> {
         let mut config = Config::server();
+        config.limits.outbox = outbox.unwrap_or(config.limits.outbox);
         config.limits.message = self.max_message;
         config.compression = self.compress.then(Compression::server);
         config.keepalive = match seconds(self.ping_interval)? {

@@ -15,6 +15,9 @@ pub(super) struct BroadcastOptions {
     /// What becomes of a client that reads too slowly
     #[arg(long, value_enum, default_value_t = SlowClient::Skip)]
     slow: SlowClient,
+    /// It is too slow when so many bytes wait for it
+    #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
+    pub(super) outbox: usize,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy)]
@@ -36,7 +39,14 @@ struct Halves(Mutex<HashMap<ConnectionId, Half>>);
 
 enum Half {
     Visit(Visit),
-    End(Closed, Option<Error>),
+    End(End),
+}
+
+struct End {
+    closed: Closed,
+    error: Option<Error>,
+    /// Messages for which there was no room.
+    missed: u64,
 }
 
 impl Broadcast {
@@ -60,10 +70,25 @@ impl Broadcast {
 }
 
 fn relay(hub: &Hub, ends: &Halves) {
+    let mut missed = HashMap::<ConnectionId, u64>::new();
     for event in hub.events() {
         match event {
-            Event::Message { key, message } => drop(hub.broadcast_to(|id| id != key, message)),
-            Event::Closed { key, closed, error } => ends.put(key, Half::End(closed, error)),
+            Event::Message { key, message } => {
+                for slow in hub.broadcast_to(|id| id != key, message).skipped {
+                    *missed.entry(slow).or_default() += 1;
+                }
+            }
+            Event::Closed { key, closed, error } => {
+                let missed = missed.remove(&key).unwrap_or_default();
+                ends.put(
+                    key,
+                    Half::End(End {
+                        closed,
+                        error,
+                        missed,
+                    }),
+                );
+            }
             _ => {}
         }
     }
@@ -73,9 +98,13 @@ impl Halves {
     fn put(&self, id: ConnectionId, half: Half) {
         let other = self.lock().remove(&id);
         match (other, half) {
-            (Some(Half::Visit(visit)), Half::End(closed, error))
-            | (Some(Half::End(closed, error)), Half::Visit(visit)) => {
-                visit.closed("", &closed, error.as_ref());
+            (Some(Half::Visit(visit)), Half::End(end))
+            | (Some(Half::End(end)), Half::Visit(visit)) => {
+                let missed = match end.missed {
+                    0 => String::new(),
+                    missed => format!(", {missed} messages missed"),
+                };
+                visit.closed(&missed, &end.closed, end.error.as_ref());
             }
             (_, half) => drop(self.lock().insert(id, half)),
         }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use wsync::{Closed, Error, Upgrade, WebSocket};
+use wsync::{Closed, Error, Initiator, Upgrade, WebSocket};
 
 /// A line for each event, or none.
 #[derive(Debug, Clone)]
@@ -66,18 +66,28 @@ impl Visit {
     /// The end, where the connection is at hand.
     pub(crate) fn ended(&self, ws: &WebSocket, error: Option<&Error>) {
         let stats = ws.stats();
-        let counts = format!(", {} messages in, {} out", stats.queue.received, stats.sent);
+        let counts = format!(", {} in, {} out", stats.queue.received, stats.sent);
         self.closed(&counts, &ws.closed().unwrap_or_default(), error);
     }
 
     pub(crate) fn closed(&self, counts: &str, closed: &Closed, error: Option<&Error>) {
         let open_for = self.began.elapsed().as_secs_f64();
-        let why = match error {
-            None | Some(Error::Closed(_)) => closed.to_string(),
-            Some(error) => error.to_string(),
-        };
+        let mut why = frames(closed);
+        if let Some(error) = error.filter(|error| !matches!(error, Error::Closed(_))) {
+            why = format!("{error}; {why}");
+        }
         let why = escaped(&why);
         self.line(&format!("closed after {open_for:.1} s{counts}: {why}"));
+    }
+}
+
+/// Who closed, and with what; the answer is mostly the same.
+fn frames(closed: &Closed) -> String {
+    match (closed.initiator, &closed.received, &closed.sent) {
+        (Some(Initiator::Remote), Some(frame), _) => format!("client sent {frame}"),
+        (Some(Initiator::Local), Some(_), Some(frame)) => format!("sent {frame}"),
+        (Some(Initiator::Local), None, Some(frame)) => format!("sent {frame}, not answered"),
+        _ => "no Close frame".into(),
     }
 }
 
