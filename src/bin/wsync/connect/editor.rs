@@ -58,10 +58,6 @@ impl Editor {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.line.is_empty()
-    }
-
     /// Does what a key asks for.
     pub(super) fn press(&mut self, key: Key) -> Outcome {
         match key {
@@ -256,7 +252,7 @@ mod tests {
             editor.press(Key::Enter),
             Outcome::Line("hello, wörld!".into())
         );
-        assert!(editor.is_empty());
+        assert!(editor.line.is_empty());
         typed(&mut editor, "one two");
         editor.press(Key::DeleteWordLeft);
         editor.press(Key::Home);

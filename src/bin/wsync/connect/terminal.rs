@@ -13,7 +13,7 @@ use crate::show::{self, Paint};
 use anstream::{AutoStream, ColorChoice};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{self, stdin};
+use std::io::{self, Write, stdin};
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,7 +83,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let told = result.recv().unwrap_or_else(|_| Ok(String::new()))?;
-    anstream::println!("{}{}{:#}", paint.note, show::line(&told), paint.note);
+    let (note, told) = (paint.note, show::line(&told));
+    let _ = writeln!(anstream::stdout(), "{note}{told}{note:#}");
     Ok(())
 }
 
