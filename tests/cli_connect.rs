@@ -193,7 +193,7 @@ fn who_cannot_connect_ends_with_1_and_says_why() {
             "not connected: Connection refused",
         );
         let url = answers(
-            "HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nno \x1b[31m entry\u{9b}2J\nhere",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 23\r\n\r\nno \x1b[31m entry\u{9b}2J\nhere",
         );
         let said = run(&["connect", &url], b"");
         is(

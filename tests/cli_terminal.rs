@@ -8,7 +8,7 @@ mod common;
 
 use cli::terminal::Terminal;
 use cli::{echo, serve};
-use common::{LATE, watchdog};
+use common::{LATE, eventually, watchdog};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -147,14 +147,22 @@ fn the_queue_fills_while_paused_and_is_shown() {
         terminal.press("/pause\r");
         terminal.until_row("paused: messages wait in the queue until /resume");
         (0..10).for_each(|n| say.send(format!("message {n}").into()).unwrap());
-        terminal.until("a full queue", |rows| {
-            let full = rows
-                .iter()
-                .any(|row| row.contains("3 of 3 messages, 27 of 16 777 216 bytes; the oldest for"));
-            full && rows
-                .iter()
-                .any(|row| row.contains("reading") && row.contains("stopped: the queue is full"))
+        let waiting = "3 of 3 messages, 27 of 16 777 216 bytes; the oldest for";
+        eventually("a full queue that stops the reader", || {
+            let before = terminal.rows().len();
+            terminal.press("/queue\r");
+            terminal.until("the queue", |rows| {
+                rows[before..].iter().any(|row| row.contains("reading"))
+            });
+            let rows = terminal.rows();
+            let has = |part: &str| rows[before..].iter().any(|row| row.contains(part));
+            has(waiting)
+                && has("stopped: the queue is full")
+                && has("3 received, 0 taken, 0 dropped")
         });
+        assert!(!terminal.rows().iter().any(|row| row.starts_with('<')));
+        terminal.press("/resume\r");
+        (0..10).for_each(|n| terminal.until_row(&format!("< message {n}")));
     });
 }
 
@@ -246,13 +254,15 @@ fn keys_and_close_end_it_normally() {
 #[test]
 fn a_server_that_does_not_answer_a_close_is_not_waited_for_twice() {
     watchdog(60, || {
-        let (begin, began) = channel();
+        let (begin, began) = channel::<()>();
         let began = Mutex::new(began);
         // Its queue is full, so it does not read the Close frame.
         let mut config = wsync::Config::server();
         config.queue.messages = 1;
         let builder = Server::builder().config(config);
-        let server = cli::serve_with(builder, "ws", move |_ws| drop(began.lock().unwrap().recv()));
+        let server = cli::serve_with(builder, "ws", move |_ws| {
+            let _ = began.lock().unwrap().recv();
+        });
         let mut terminal = connected(&["connect", "--close-timeout", "inf", &server.url]);
         terminal.press("1\r2\r3\r");
         terminal.until_row("> 3");

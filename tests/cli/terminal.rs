@@ -217,6 +217,7 @@ impl Seen {
         match c {
             '\r' => self.at.1 = 0,
             '\n' => self.at = (self.at.0 + 1, self.at.1),
+            '\t' => self.at.1 = (self.at.1 / 8 + 1) * 8,
             c => {
                 assert!(!c.is_control(), "a control got through: {c:?}");
                 let (row, column) = self.at;
