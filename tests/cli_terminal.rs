@@ -29,8 +29,14 @@ fn told() -> (cli::Serves, std::sync::mpsc::Sender<Message>) {
 
 fn connected(arguments: &[&str]) -> Terminal {
     let terminal = Terminal::start(arguments);
-    terminal.until_typed(">");
+    is_connected(&terminal);
     terminal
+}
+
+fn is_connected(terminal: &Terminal) {
+    terminal.until("a prompt below what is connected", |rows| {
+        rows.len() > 4 && rows.last().is_some_and(|row| row == ">")
+    });
 }
 
 #[test]
@@ -329,7 +335,7 @@ fn the_history_is_kept_for_the_user_alone() {
         ] {
             assert!(!file.exists());
             let mut terminal = Terminal::start_in(arguments, &state_home);
-            terminal.until_typed(">");
+            is_connected(&terminal);
             terminal.press("remember\r\u{3}");
             assert_eq!(terminal.status(), 0);
         }
@@ -339,7 +345,7 @@ fn the_history_is_kept_for_the_user_alone() {
             0o700
         );
         let mut terminal = Terminal::start_in(&["connect", &echo.url], &state_home);
-        terminal.until_typed(">");
+        is_connected(&terminal);
         terminal.press("\u{1b}[A");
         terminal.until_typed("> remember");
         std::fs::remove_dir_all(&state).unwrap();
@@ -352,7 +358,7 @@ fn colours_are_left_out_for_who_wants_none() {
         let (echo, _ends) = echo();
         for (variables, coloured) in [(&[][..], true), (&[("NO_COLOR", "1")], false)] {
             let terminal = Terminal::start_in(&["connect", &echo.url], variables);
-            terminal.until_typed(">");
+            is_connected(&terminal);
             let colours = terminal
                 .sequences()
                 .iter()
