@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/process.rs"]
 mod cli;
 mod common;
 

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/process.rs"]
 mod cli;
 mod common;
 

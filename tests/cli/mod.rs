@@ -1,173 +1,107 @@
-//! The command as a process: what it prints, how it ends, and signals to it.
+//! What the tests of the command share: it runs as a process, within a bound in time.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
-use super::common::{LATE, eventually};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::{env, fs, process, thread};
-use wsync::{ClientBuilder, WebSocket};
+#[cfg(unix)]
+pub(crate) mod terminal;
 
-/// The command, ready for more than arguments.
-pub(crate) fn command(arguments: &[&str]) -> Command {
+use crate::common::{LATE, spawn};
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use wsync::{Closed, OriginPolicy, Server, ServerBuilder, WebSocket};
+
+/// What a process has said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The command, with nothing of the environment that it heeds.
+pub(crate) fn wsync() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wsync"));
-    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        if name.ends_with("_PROXY") || name.starts_with("WSYNC_") || name.contains("COLOR") {
+            command.env_remove(name.to_lowercase()).env_remove(name);
+        }
+    }
     command
 }
 
-/// What a command has printed, and how it ended.
-pub(crate) struct Output {
-    pub(crate) status: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+/// Runs the command with these arguments and this input.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Said {
+    said(wsync().args(arguments), input)
 }
 
-/// Runs the command to its end.
-pub(crate) fn run(arguments: &[&str]) -> Output {
-    Wsync::start(arguments).output()
+/// Runs a command with this input.
+pub(crate) fn said(command: &mut Command, input: &[u8]) -> Said {
+    let mut child = started(command);
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    // It may end before it has read all of it.
+    thread::spawn(move || drop(stdin.write_all(&input)));
+    ended(child)
 }
 
-/// The command, while it runs; it ends with this.
-pub(crate) struct Wsync {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
+/// A process whose three streams are pipes.
+pub(crate) fn started(command: &mut Command) -> Child {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
-impl Wsync {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Wsync::spawn(&mut command(arguments))
+/// What a process says until its end.
+pub(crate) fn ended(child: Child) -> Said {
+    let output = spawn(move || child.wait_with_output().unwrap());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output.within(LATE, "the command");
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said {
+        status: status.code().unwrap_or(-1),
+        out: text(stdout),
+        err: text(stderr),
     }
+}
 
-    pub(crate) fn spawn(command: &mut Command) -> Self {
-        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = pipes.stderr(Stdio::piped()).spawn().unwrap();
-        Wsync {
-            stdin: child.stdin.take(),
-            stdout: lines(child.stdout.take().unwrap()),
-            stderr: lines(child.stderr.take().unwrap()),
-            child,
+/// A server on the loopback, and what it does with each connection.
+pub(crate) struct Serves {
+    pub(crate) server: Server,
+    pub(crate) url: String,
+}
+
+pub(crate) fn serve(handler: impl Fn(WebSocket) + Send + Sync + 'static) -> Serves {
+    serve_with(Server::builder(), "ws", handler)
+}
+
+pub(crate) fn serve_with(
+    builder: ServerBuilder,
+    scheme: &str,
+    handler: impl Fn(WebSocket) + Send + Sync + 'static,
+) -> Serves {
+    let server = builder
+        .origins(OriginPolicy::Any)
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let serving = server.clone();
+    thread::spawn(move || serving.serve(handler));
+    Serves {
+        url: format!("{scheme}://127.0.0.1:{}/", server.local_addr().port()),
+        server,
+    }
+}
+
+/// A server that sends back what comes, and hands on how each connection has ended.
+pub(crate) fn echo() -> (Serves, std::sync::mpsc::Receiver<Closed>) {
+    let (sender, ends) = std::sync::mpsc::channel();
+    let serves = serve(move |ws| {
+        for message in ws.iter().map_while(Result::ok) {
+            let _ = ws.send(message);
         }
-    }
-
-    /// A server, and its address, on a port that the system chooses.
-    pub(crate) fn serve(arguments: &[&str]) -> (Self, String) {
-        let server = Wsync::start(&[&["serve", "127.0.0.1:0"], arguments].concat());
-        let url = server.url();
-        (server, url)
-    }
-
-    /// Where it listens, once it does.
-    pub(crate) fn url(&self) -> String {
-        let line = self.stdout.recv_timeout(LATE);
-        let line = line.unwrap_or_else(|_| panic!("it does not listen: {}", self.rest()));
-        line.strip_prefix("listening ").unwrap().to_owned()
-    }
-
-    fn rest(&self) -> String {
-        self.stderr.try_iter().collect::<Vec<_>>().join("\n")
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn stdin(&mut self, bytes: &[u8]) {
-        self.stdin.take().unwrap().write_all(bytes).unwrap();
-    }
-
-    /// The next line on standard error that has this in it.
-    pub(crate) fn tells(&self, part: &str) -> String {
-        loop {
-            match self.stderr.recv_timeout(LATE) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("{part:?} is not told: {error}"),
-            }
-        }
-    }
-
-    #[cfg(unix)]
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// Its exit status, if it was no signal that ended it.
-    pub(crate) fn status(&mut self) -> Option<i32> {
-        let mut status = None::<ExitStatus>;
-        eventually("the end of the command", || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap().code()
-    }
-
-    pub(crate) fn output(mut self) -> Output {
-        drop(self.stdin.take());
-        let status = self.status();
-        let text = |lines: &Receiver<String>| lines.iter().map(|line| line + "\n").collect();
-        Output {
-            status,
-            stdout: text(&self.stdout),
-            stderr: text(&self.stderr),
-        }
-    }
-}
-
-impl Drop for Wsync {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let _ = sender.send(line);
-        }
+        let _ = sender.send(ws.closed().unwrap_or_default());
     });
-    lines
-}
-
-/// A client with time for a loaded machine.
-pub(crate) fn client(url: &str) -> ClientBuilder {
-    ClientBuilder::new(url).config(super::common::patient(wsync::Config::client()))
-}
-
-pub(crate) fn connect(url: &str) -> WebSocket {
-    client(url).connect().unwrap()
-}
-
-/// The next message, as text.
-pub(crate) fn hear(ws: &WebSocket) -> String {
-    let message = ws.recv_timeout(LATE).unwrap();
-    message.as_text().unwrap().to_owned()
-}
-
-/// A folder of its own, that goes with this.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new(name: &str) -> Self {
-        let folder = env::temp_dir().join(format!("wsync-{name}-{}", process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir(&folder).unwrap();
-        Folder(folder)
-    }
-
-    pub(crate) fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    (serves, ends)
 }

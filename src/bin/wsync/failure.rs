@@ -2,7 +2,7 @@
 
 use crate::show;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use wsync::Error;
 
@@ -31,7 +31,9 @@ impl Failure {
     /// Tells on standard error, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         let style = show::Paint::new(true).error;
-        anstream::eprintln!("{style}wsync:{style:#} {}", show::line(&self.to_string()));
+        // Without standard error there is the status still.
+        let what = show::line(&self.to_string());
+        let _ = writeln!(anstream::stderr(), "{style}wsync:{style:#} {what}");
         ExitCode::from(self.status())
     }
 

@@ -174,3 +174,118 @@ fn is_hidden(c: char) -> bool {
             | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{13455}'
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PLAIN: Paint = Paint {
+        incoming: Style::new(),
+        note: Style::new(),
+        error: Style::new(),
+        good: Style::new(),
+        escape: Style::new(),
+    };
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_written_out() {
+        for (text, shown) in [
+            ("\u{1b}[2J", "\\x1b[2J"),
+            ("\u{9b}31m\u{7f}\u{7}", "\\x9b31m\\x7f\\x07"),
+            ("a\tb\nc\r", "a\\tb\\nc\\r"),
+            ("abc\u{202e}def\u{2066}", "abc\\u{202e}def\\u{2066}"),
+            (
+                "\u{200b}\u{feff}\u{e0041}\u{ad}",
+                "\\u{200b}\\u{feff}\\u{e0041}\\xad",
+            ),
+            (
+                "gr\u{fc}\u{df}e \u{4f60}\u{597d} \u{2764}\u{fe0f}",
+                "gr\u{fc}\u{df}e \u{4f60}\u{597d} \u{2764}\u{fe0f}",
+            ),
+        ] {
+            assert_eq!(line(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_block_keeps_its_lines_and_tabs_and_shows_its_last_end() {
+        assert_eq!(block("a\tb\nc", "  ", &PLAIN), "a\tb\n  c");
+        assert_eq!(block("a\r\nb\n", "", &PLAIN), "a\\r\nb\\n");
+        assert_eq!(block("", "  ", &PLAIN), "");
+    }
+
+    #[test]
+    fn bytes_are_dumped_in_rows_of_sixteen_and_cut() {
+        let bytes: Vec<u8> = (0x3c..0x50).collect();
+        let expected = "  00000000  3c 3d 3e 3f 40 41 42 43  44 45 46 47 48 49 4a 4b  |<=>?@ABCDEFGHIJK|\n  \
+                        00000010  4c 4d 4e 4f                                       |LMNO|\n";
+        assert_eq!(dump(&bytes, 100, "  "), expected);
+        assert_eq!(
+            dump(&bytes, 1, ""),
+            format!("00000000  3c{}|<|\n\u{2026} and 19 bytes\n", " ".repeat(48))
+        );
+        assert_eq!(dump(&[], 1, ""), "");
+    }
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(number(1_234_567), "1 234 567");
+        assert_eq!(
+            (count(1, "byte"), count(0, "byte")),
+            ("1 byte".into(), "0 bytes".into())
+        );
+        assert_eq!(
+            (size(9_999), size(1_250_000)),
+            ("9 999 bytes".into(), "1.2 MB".into())
+        );
+        let times = [
+            (7, "7 \u{b5}s"),
+            (1_500, "1.5 ms"),
+            (2_340_000, "2.3 s"),
+            (95_000_000, "1 min 35 s"),
+        ];
+        for (micros, shown) in times {
+            assert_eq!(duration(Duration::from_micros(micros)), shown);
+        }
+    }
+
+    /// Characters that are likely to be hidden, beside any.
+    fn hostile() -> impl Strategy<Value = String> {
+        let likely = prop_oneof![
+            any::<char>(),
+            (0u32..0x100).prop_map(|c| char::from_u32(c).unwrap()),
+            (0x2000u32..0x2070).prop_map(|c| char::from_u32(c).unwrap()),
+            (0xe0000u32..0xe0200).prop_map(|c| char::from_u32(c).unwrap()),
+        ];
+        proptest::collection::vec(likely, 0..50).prop_map(|chars| chars.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_is_ever_shown(text in hostile()) {
+            prop_assert!(!line(&text).chars().any(is_hidden));
+            let shown = block(&text, "  ", &PLAIN);
+            prop_assert!(!shown.chars().any(|c| is_hidden(c) && c != '\t' && c != '\n'));
+            // The styles are the only controls where there are colours.
+            let mut coloured = styled_line(&text, &Paint::new(true));
+            for style in ["\u{1b}[33m", "\u{1b}[0m"] {
+                coloured = coloured.replace(style, "");
+            }
+            prop_assert_eq!(coloured, line(&text));
+        }
+
+        #[test]
+        fn a_dump_has_only_what_is_printed(bytes in any::<Vec<u8>>(), most in 0usize..40) {
+            let dump = dump(&bytes, most, "");
+            prop_assert!(!dump.chars().any(|c| is_hidden(c) && c != '\n'));
+            prop_assert_eq!(dump.lines().count(), most.min(bytes.len()).div_ceil(16) + usize::from(bytes.len() > most));
+        }
+
+        #[test]
+        fn a_cut_loses_nothing(text in any::<String>(), most in 0usize..20) {
+            let (kept, rest) = cut(&text, most);
+            prop_assert!(text.starts_with(kept) && kept.len() + rest == text.len() && kept.len() <= most);
+        }
+    }
+}

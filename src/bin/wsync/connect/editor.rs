@@ -58,10 +58,6 @@ impl Editor {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.line.is_empty()
-    }
-
     /// Does what a key asks for.
     pub(super) fn press(&mut self, key: Key) -> Outcome {
         match key {
@@ -148,8 +144,14 @@ impl Editor {
             (Some((at, typed)), SearchDirection::Forward) => (Some(at + 1), typed.clone()),
         };
         let found = from.and_then(|from| {
-            let found = self.history.starts_with(&typed, from, direction).ok()??;
-            Some((found.idx, found.entry.into_owned()))
+            let history = &self.history;
+            let found = match typed.as_str() {
+                "" => history.get(from, direction),
+                typed => history.starts_with(typed, from, direction),
+            };
+            found
+                .ok()?
+                .map(|found| (found.idx, found.entry.into_owned()))
         });
         match found {
             Some((at, entry)) => {
@@ -256,7 +258,7 @@ mod tests {
             editor.press(Key::Enter),
             Outcome::Line("hello, wörld!".into())
         );
-        assert!(editor.is_empty());
+        assert!(editor.line.is_empty());
         typed(&mut editor, "one two");
         editor.press(Key::DeleteWordLeft);
         editor.press(Key::Home);
@@ -271,6 +273,9 @@ mod tests {
             typed(&mut editor, line);
             editor.press(Key::Enter);
         }
+        editor.press(Key::Up);
+        editor.press(Key::Up);
+        assert_eq!(editor.press(Key::Enter), Outcome::Line("second".into()));
         typed(&mut editor, "fi");
         let shown = |editor: &Editor| editor.line.as_str().to_owned();
         for (key, expected) in [

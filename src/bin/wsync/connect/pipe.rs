@@ -6,7 +6,7 @@ use super::{Arguments, input, verdict};
 use crate::client_options::bound;
 use crate::failure::Failure;
 use crate::show;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::iter::once;
 use std::process::exit;
 use std::sync::Arc;
@@ -214,5 +214,5 @@ fn all_came(left: Option<u64>, told: &str) -> Result<(), Failure> {
 }
 
 fn complain(what: &str) {
-    anstream::eprintln!("wsync: {}", show::line(what));
+    let _ = writeln!(anstream::stderr(), "wsync: {}", show::line(what));
 }

@@ -24,10 +24,10 @@ pub(super) struct View {
 pub(super) fn run(
     session: &Session,
     view: &View,
-    connections: impl Iterator<Item = Result<WebSocket, Error>>,
+    connections: impl Iterator<Item = Result<Arc<WebSocket>, Error>>,
 ) -> Result<String, Failure> {
     for connected in connections {
-        let ws = Arc::new(connected.map_err(Failure::NotConnected)?);
+        let ws = connected.map_err(Failure::NotConnected)?;
         session.opened(&ws);
         session.display.print(format::banner(
             &ws,

@@ -13,7 +13,7 @@ use crate::show::{self, Paint};
 use anstream::{AutoStream, ColorChoice};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io::{self, stdin};
+use std::io::{self, Write, stdin};
 use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (source, stop) = match arguments.again.policy()? {
         None => {
             let ws = builder.connect().map_err(Failure::NotConnected)?;
-            (Source::One(Box::new(ws)), CancelToken::new())
+            (Source::One(Arc::new(ws)), CancelToken::new())
         }
         Some(policy) => {
             let reconnect = builder.reconnect(policy);
@@ -57,6 +57,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let paint = Paint::new(colours);
     let (display, texts) = display().map_err(no_terminal)?;
     let session = Arc::new(Session::new(display, paint, stop));
+    if let Source::One(ws) = &source {
+        // What is typed ahead is to go out, too.
+        session.opened(ws);
+    }
     stop_on_signal(&session)?;
     tell_pongs(&session, answers);
     let view = View {
@@ -83,13 +87,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ));
     }
     let told = result.recv().unwrap_or_else(|_| Ok(String::new()))?;
-    anstream::println!("{}{}{:#}", paint.note, show::line(&told), paint.note);
+    let (note, told) = (paint.note, show::line(&told));
+    let _ = writeln!(anstream::stdout(), "{note}{told}{note:#}");
     Ok(())
 }
 
 /// Where connections come from.
 enum Source {
-    One(Box<WebSocket>),
+    One(Arc<WebSocket>),
     Many(Box<Reconnect>),
 }
 
@@ -104,11 +109,11 @@ fn receive(
     let (session, over) = (Arc::clone(session), Arc::clone(over));
     thread::spawn(move || {
         let end = match source {
-            Source::One(ws) => pump::run(&session, &view, once(Ok(*ws))),
+            Source::One(ws) => pump::run(&session, &view, once(Ok(ws))),
             Source::Many(reconnect) => {
                 let waiting = Arc::clone(&session);
                 let reconnect = reconnect.on_wait(move |error, delay| waiting.waits(error, delay));
-                pump::run(&session, &view, reconnect)
+                pump::run(&session, &view, reconnect.map(|ws| ws.map(Arc::new)))
             }
         };
         let _ = results.send(end);
