@@ -44,15 +44,15 @@ fn what_is_said_again_with_the_same_nonce_is_shown_once() {
 #[test]
 fn two_servers_show_the_same_in_the_same_order() {
     let exchange = Choice::InProcess(Arc::default());
-    let servers = [
+    let (one, two) = (
         Server::start(&exchange, None),
         Server::start(&exchange, None),
-    ];
-    same_order(&servers);
+    );
+    same_order(&[&one, &two]);
 }
 
 /// Four browsers on each server talk at once.
-pub(super) fn same_order(servers: &[Server]) {
+pub(super) fn same_order(servers: &[&Server]) {
     const EACH: usize = 25;
     let talk = |(n, browser): (usize, Browser)| {
         thread::spawn(move || {
