@@ -1,7 +1,7 @@
 //! One client: talks, listens, and connects again.
 
 use serde::Deserialize;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(200);
 /// A message without an acknowledgement is said again after so long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client is silent after the server has refused a message.
+const REFUSED: Duration = Duration::from_millis(500);
 
 /// What all clients have to do.
 pub(crate) struct Course {
@@ -79,7 +81,8 @@ pub(crate) struct Seen {
     /// Said once more, since there was no acknowledgement.
     pub(crate) resent: usize,
     pub(crate) gaps: usize,
-    pub(crate) errors: usize,
+    /// What servers have refused, and why.
+    pub(crate) errors: BTreeMap<String, usize>,
     /// When it had everything.
     pub(crate) complete: Option<Instant>,
     /// When it first talked.
@@ -121,6 +124,8 @@ pub(crate) struct Client {
     known: HashSet<(u32, u32)>,
     last: Option<String>,
     welcomed: bool,
+    /// Then it says again what was refused.
+    silent_until: Option<Instant>,
     /// When the last connection ended.
     interrupted: Option<Instant>,
     failures: u32,
@@ -141,6 +146,7 @@ impl Client {
             known: HashSet::new(),
             last: None,
             welcomed: false,
+            silent_until: None,
             interrupted: None,
             failures: 0,
             seen: Seen {
@@ -190,6 +196,7 @@ impl Client {
     /// Until the connection ends, or all is done.
     fn visit(&mut self, ws: &WebSocket) -> Result<(), Error> {
         self.welcomed = false;
+        self.silent_until = None;
         while !self.is_over() {
             if self.welcomed && self.course.are_all_open() {
                 self.talk(ws)?;
@@ -212,7 +219,8 @@ impl Client {
 
     fn may_talk(&self) -> bool {
         let room = self.unacknowledged.len() < self.course.window;
-        self.welcomed && room && (self.next as usize) < self.messages
+        let begun = self.welcomed && self.silent_until.is_none();
+        begun && room && (self.next as usize) < self.messages
     }
 
     /// Says what is due, and again what has waited for too long.
@@ -224,11 +232,10 @@ impl Client {
             let share = (self.number as f64 * 0.618).fract();
             self.due = now + self.course.interval.mul_f64(share);
         }
-        if self
-            .unacknowledged
-            .front()
-            .is_some_and(|first| now >= first.said + PATIENCE)
-        {
+        let waits = |message: &Unacknowledged| now >= message.said + PATIENCE;
+        let is_over = self.silent_until.is_some_and(|until| now >= until);
+        if is_over || self.unacknowledged.front().is_some_and(waits) {
+            self.silent_until = None;
             self.say_again(ws)?;
         }
         while self.may_talk() && now >= self.due {
@@ -279,14 +286,11 @@ impl Client {
             Ok(FromServer::Said { id, nonce, text }) => self.said(id, nonce, &text),
             Ok(FromServer::Gap) => self.seen.gaps += 1,
             Ok(FromServer::Error { text }) => {
-                self.seen.errors += 1;
-                eprintln!("client {}: {text}", self.number);
+                self.silent_until = Some(Instant::now() + REFUSED);
+                *self.seen.errors.entry(text).or_default() += 1;
             }
             Ok(FromServer::Other) => {}
-            Err(error) => {
-                self.seen.errors += 1;
-                eprintln!("client {}: {error} in {message}", self.number);
-            }
+            Err(error) => *self.seen.errors.entry(error.to_string()).or_default() += 1,
         }
         Ok(())
     }

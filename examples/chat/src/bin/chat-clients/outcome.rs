@@ -2,6 +2,7 @@
 
 use crate::client::{Course, Seen};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub(crate) struct Outcome {
@@ -17,7 +18,7 @@ pub(crate) struct Outcome {
     longest_interruption: Duration,
     resent: usize,
     gaps: usize,
-    errors: usize,
+    errors: BTreeMap<String, usize>,
     clients: usize,
     rooms: usize,
     /// From the first message said until the last came to the last client.
@@ -47,7 +48,7 @@ impl Outcome {
             longest_interruption: longest.unwrap_or_default(),
             resent: sum(|client| client.resent),
             gaps: sum(|client| client.gaps),
-            errors: sum(|client| client.errors),
+            errors: BTreeMap::new(),
             clients: course.clients,
             rooms: course.rooms,
             took: ended.unwrap_or_else(Instant::now) - began.unwrap_or_else(Instant::now),
@@ -55,6 +56,9 @@ impl Outcome {
         };
         for client in &mut clients {
             outcome.latencies.append(&mut client.latencies);
+            for (text, count) in std::mem::take(&mut client.errors) {
+                *outcome.errors.entry(text).or_default() += count;
+            }
         }
         outcome.latencies.sort_unstable();
         outcome
