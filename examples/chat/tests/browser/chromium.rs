@@ -35,7 +35,12 @@ impl Chromium {
     pub fn open() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut child = Command::new(program())
-            .args(["--headless", "--disable-gpu", "--no-first-run", "--disable-sync"])
+            .args([
+                "--headless",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-sync",
+            ])
             .args(["--disable-quic", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-dev-shm-usage"])
             // As root there is no sandbox, and it only sees pages of this project.
@@ -65,7 +70,10 @@ impl Chromium {
         let target = json!({"url": "about:blank", "browserContextId": context});
         let target = id(self.call(None, "Target.createTarget", target), "targetId");
         let attach = json!({"targetId": target, "flatten": true});
-        let session = id(self.call(None, "Target.attachToTarget", attach), "sessionId");
+        let session = id(
+            self.call(None, "Target.attachToTarget", attach),
+            "sessionId",
+        );
         let page = Page {
             chromium: self,
             context,
@@ -139,7 +147,10 @@ impl Page<'_> {
         let begin = Instant::now();
         while self.eval(expression) != true {
             if begin.elapsed() > PATIENCE {
-                panic!("{what}: not yet; the page is {}", self.eval("document.body.outerHTML"));
+                panic!(
+                    "{what}: not yet; the page is {}",
+                    self.eval("document.body.outerHTML")
+                );
             }
             thread::sleep(LOOK);
         }
@@ -185,7 +196,8 @@ impl Drop for Page<'_> {
     fn drop(&mut self) {
         if !thread::panicking() {
             let context = json!({"browserContextId": self.context});
-            self.chromium.call(None, "Target.disposeBrowserContext", context);
+            self.chromium
+                .call(None, "Target.disposeBrowserContext", context);
         }
     }
 }
@@ -201,7 +213,9 @@ fn address(child: &mut Child) -> String {
             }
         }
     });
-    addresses.recv_timeout(PATIENCE).expect("the address of DevTools")
+    addresses
+        .recv_timeout(PATIENCE)
+        .expect("the address of DevTools")
 }
 
 /// The one that `WSYNC_BROWSER` names, or the first that there is.

@@ -19,7 +19,14 @@ impl Server {
     /// Port 0 lets the system choose.
     pub fn start(port: u16, history: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_chat"))
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--name", "one", "--rate", "1000"])
+            .args([
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--name",
+                "one",
+                "--rate",
+                "1000",
+            ])
             .arg("--history")
             .arg(history)
             .stdin(Stdio::null())
@@ -47,7 +54,12 @@ impl Server {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        line.unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// Without a warning to anybody: SIGKILL.

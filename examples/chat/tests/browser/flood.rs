@@ -1,0 +1,81 @@
+//! Many messages, and what a page has of them.
+
+use super::chromium::PATIENCE;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Clone, Copy)]
+pub struct Flood {
+    pub messages: usize,
+    /// Of a text, in bytes.
+    pub size: usize,
+    /// A second.
+    pub rate: u32,
+}
+
+impl Flood {
+    /// Says them in a thread, which stays until it has its last; how long that took. Each text has its number, the time
+    /// and what does not compress well.
+    pub fn begin(self, port: u16, room: &str) -> JoinHandle<Duration> {
+        let url = format!("ws://127.0.0.1:{port}/ws?room={room}&name=Flood");
+        thread::spawn(move || {
+            let (sender, receiver) = wsync::connect(&url).unwrap().split();
+            let saying = thread::spawn(move || self.say(&sender));
+            let last = format!("[{}] @", self.messages - 1);
+            let is_last = |message: wsync::Message| message.as_text().unwrap().contains(&last);
+            while !is_last(receiver.recv_timeout(PATIENCE).unwrap()) {}
+            saying.join().unwrap()
+        })
+    }
+
+    fn say(self, sender: &wsync::Sender) -> Duration {
+        let interval = Duration::from_secs(1) / self.rate;
+        let begin = Instant::now();
+        for n in 0..self.messages {
+            let due = begin + n as u32 * interval;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let (nonce, text) = (format!("flood-{n}"), self.text(n));
+            let say = serde_json::json!({"type": "say", "nonce": nonce, "text": text});
+            sender.send(say.to_string()).unwrap();
+        }
+        begin.elapsed()
+    }
+
+    fn text(self, number: usize) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let mut text = format!("[{number}] @{} ", now.as_millis());
+        // Numbers of a linear congruence: much the same as random ones to DEFLATE.
+        let mut next = number as u64 + 1;
+        while text.len() < self.size {
+            next = next
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(&format!("{:x}", next >> 32));
+        }
+        text.truncate(self.size);
+        text
+    }
+}
+
+/// The numbers of the flood's messages that the page shows.
+pub const NUMBERS: &str = r"[...document.querySelectorAll('[data-testid=message]')]
+    .map(m => /\[(\d+)\] @/.exec(m.textContent)).filter(n => n).map(n => Number(n[1]))";
+
+pub const COUNT: &str = r"[...document.querySelectorAll('[data-testid=message]')]
+    .filter(m => /\[(\d+)\] @/.test(m.textContent)).length";
+
+pub fn has(messages: usize) -> String {
+    format!("{COUNT} >= {messages}")
+}
+
+/// From now on the page notes how long each message took until it was shown.
+pub const OBSERVE: &str = r"globalThis.delays = [];
+    new MutationObserver(changes => {
+        for (const { addedNodes } of changes) for (const node of addedNodes) {
+            const said = /\[\d+\] @(\d+)/.exec(node.textContent);
+            if (said) delays.push(Date.now() - Number(said[1]));
+        }
+    }).observe(document.body, { childList: true, subtree: true }); true";
+
+/// Their median, the 99th percentile and the longest, in milliseconds.
+pub const DELAYS: &str = "delays.sort((a, b) => a - b); [50, 99, 100].map(p => delays[Math.floor((delays.length - 1) * p / 100)])";
