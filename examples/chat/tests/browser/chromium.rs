@@ -175,7 +175,8 @@ impl Page<'_> {
     }
 
     pub fn reload(&self) {
-        self.call("Page.reload", json!({}));
+        // Unlike `Page.reload`, this returns when the old page is gone.
+        self.call("Page.navigate", json!({"url": self.eval("location.href")}));
     }
 
     /// Saves what the page looks like, if `WSYNC_SCREENS` names a folder.

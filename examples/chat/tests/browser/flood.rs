@@ -50,32 +50,31 @@ impl Flood {
             next = next
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            text.push_str(&format!("{:x}", next >> 32));
+            text.push_str(&format!("{:x} ", next >> 32));
         }
         text.truncate(self.size);
         text
     }
 }
 
-/// The numbers of the flood's messages that the page shows.
-pub const NUMBERS: &str = r"[...document.querySelectorAll('[data-testid=message]')]
-    .map(m => /\[(\d+)\] @/.exec(m.textContent)).filter(n => n).map(n => Number(n[1]))";
-
-pub const COUNT: &str = r"[...document.querySelectorAll('[data-testid=message]')]
-    .filter(m => /\[(\d+)\] @/.test(m.textContent)).length";
-
-pub fn has(messages: usize) -> String {
-    format!("{COUNT} >= {messages}")
-}
-
-/// From now on the page notes how long each message took until it was shown.
-pub const OBSERVE: &str = r"globalThis.delays = [];
+/// From now on the page notes of each message of the flood that it shows its number, and how long it took. It shows only
+/// the last of many at a time.
+pub const OBSERVE: &str = r"globalThis.numbers = []; globalThis.delays = [];
     new MutationObserver(changes => {
-        for (const { addedNodes } of changes) for (const node of addedNodes) {
-            const said = /\[\d+\] @(\d+)/.exec(node.textContent);
-            if (said) delays.push(Date.now() - Number(said[1]));
+        const added = changes.flatMap(change => [...change.addedNodes]);
+        for (const node of added.filter(node => node.dataset?.testid === 'message')) {
+            const said = /\[(\d+)\] @(\d+)/.exec(node.textContent);
+            if (!said) continue;
+            numbers.push(Number(said[1]));
+            delays.push(Date.now() - Number(said[2]));
         }
     }).observe(document.body, { childList: true, subtree: true }); true";
 
-/// Their median, the 99th percentile and the longest, in milliseconds.
-pub const DELAYS: &str = "delays.sort((a, b) => a - b); [50, 99, 100].map(p => delays[Math.floor((delays.length - 1) * p / 100)])";
+/// The last of the flood was shown.
+pub fn is_over(flood: Flood) -> String {
+    format!("numbers.includes({})", flood.messages - 1)
+}
+
+/// The median of the times, the 99th percentile and the longest, in milliseconds.
+pub const DELAYS: &str = "delays.sort((a, b) => a - b);
+    [50, 99, 100].map(percent => delays[Math.floor((delays.length - 1) * percent / 100)])";
