@@ -1,5 +1,6 @@
 //! A slow line: a relay on the loopback that lets so many bytes a second through to the browser.
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ impl Relay {
 fn carry(browser: TcpStream, server: TcpStream, bytes: &Arc<AtomicUsize>) -> io::Result<()> {
     browser.set_nodelay(true)?;
     server.set_nodelay(true)?;
+    // What the kernel takes here is of no use to the browser, and the server would see a line that is quick for a while.
+    set_socket_recv_buffer_size(&server, 16 << 10)?;
     let (from_browser, to_server) = (browser.try_clone()?, server.try_clone()?);
     let full_speed = AtomicUsize::new(FULL_SPEED);
     thread::spawn(move || drop(copy(&from_browser, &to_server, &full_speed)));

@@ -198,7 +198,7 @@ impl Client {
         self.welcomed = false;
         self.silent_until = None;
         while !self.is_over() {
-            if self.welcomed && self.course.are_all_open() {
+            if self.has_begun() {
                 self.talk(ws)?;
             }
             match ws.recv_timeout(self.pause()) {
@@ -217,10 +217,15 @@ impl Client {
         }
     }
 
+    /// Nobody says anything before all are here.
+    fn has_begun(&self) -> bool {
+        self.welcomed && self.course.are_all_open()
+    }
+
     fn may_talk(&self) -> bool {
         let room = self.unacknowledged.len() < self.course.window;
-        let begun = self.welcomed && self.silent_until.is_none();
-        begun && room && (self.next as usize) < self.messages
+        let accepted = self.silent_until.is_none();
+        self.has_begun() && accepted && room && (self.next as usize) < self.messages
     }
 
     /// Says what is due, and again what has waited for too long.
@@ -240,14 +245,10 @@ impl Client {
         }
         while self.may_talk() && now >= self.due {
             let since = self.course.begin.elapsed().as_micros();
-            let mut text = format!("{}.{}.{since}.", self.number, self.next);
-            text.extend(std::iter::repeat_n(
-                'x',
-                self.course.size.saturating_sub(text.len()),
-            ));
+            let text = format!("{}.{}.{since}.", self.number, self.next);
             let message = Unacknowledged {
                 number: self.next,
-                text,
+                text: format!("{text:x<size$}", size = self.course.size),
                 said: now,
             };
             self.next += 1;
