@@ -181,7 +181,7 @@ impl Page<'_> {
 
     /// Saves what the page looks like, if `WSYNC_SCREENS` names a folder.
     pub fn screenshot(&self, name: &str) {
-        let Some(folder) = std::env::var_os("WSYNC_SCREENS") else {
+        let Some(folder) = std::env::var_os("WSYNC_SCREENS").filter(|name| !name.is_empty()) else {
             return;
         };
         let size = json!({"width": 1000, "height": 700, "deviceScaleFactor": 1, "mobile": false});

@@ -14,21 +14,29 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Says them in a thread, which stays until it has its last; how long that took. Each text has its number, the time
-    /// and what does not compress well.
-    pub fn begin(self, port: u16, room: &str) -> JoinHandle<Duration> {
+    /// Says them in a thread, which ends when all have come back: the longest time that this took, in milliseconds. Each
+    /// text has its number, the time and what does not compress well.
+    pub fn begin(self, port: u16, room: &str) -> JoinHandle<u64> {
         let url = format!("ws://127.0.0.1:{port}/ws?room={room}&name=Flood");
         thread::spawn(move || {
             let (sender, receiver) = wsync::connect(&url).unwrap().split();
             let saying = thread::spawn(move || self.say(&sender));
-            let last = format!("[{}] @", self.messages - 1);
-            let is_last = |message: wsync::Message| message.as_text().unwrap().contains(&last);
-            while !is_last(receiver.recv_timeout(PATIENCE).unwrap()) {}
-            saying.join().unwrap()
+            let (mut longest, mut came) = (0, 0);
+            while came < self.messages {
+                let message = receiver.recv_timeout(PATIENCE).unwrap();
+                let said = message.as_text().unwrap().split_once("] @");
+                if let Some((_, time)) = said {
+                    let time: u64 = time.split(' ').next().unwrap().parse().unwrap();
+                    longest = longest.max(now() - time);
+                    came += 1;
+                }
+            }
+            saying.join().unwrap();
+            longest
         })
     }
 
-    fn say(self, sender: &wsync::Sender) -> Duration {
+    fn say(self, sender: &wsync::Sender) {
         let interval = Duration::from_secs(1) / self.rate;
         let begin = Instant::now();
         for n in 0..self.messages {
@@ -38,12 +46,10 @@ impl Flood {
             let say = serde_json::json!({"type": "say", "nonce": nonce, "text": text});
             sender.send(say.to_string()).unwrap();
         }
-        begin.elapsed()
     }
 
     fn text(self, number: usize) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let mut text = format!("[{number}] @{} ", now.as_millis());
+        let mut text = format!("[{number}] @{} ", now());
         // Numbers of a linear congruence: much the same as random ones to DEFLATE.
         let mut next = number as u64 + 1;
         while text.len() < self.size {
@@ -55,6 +61,12 @@ impl Flood {
         text.truncate(self.size);
         text
     }
+}
+
+/// In milliseconds, as browsers know it.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_millis() as u64
 }
 
 /// From now on the page notes of each message of the flood that it shows its number, and how long it took. It shows only

@@ -174,7 +174,7 @@ impl Client {
     /// All clients of a server that is gone come back, each at a time of its own.
     fn delay(&self) -> Duration {
         let share = (self.number as f64 * 0.618).fract();
-        let most = AGAIN * 2_u32.pow(self.failures).min(10);
+        let most = AGAIN * 2_u32.saturating_pow(self.failures).min(10);
         most.mul_f64(share)
     }
 
