@@ -5,6 +5,8 @@
 //! again; the history enters each nonce once.
 
 pub mod in_process;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod redis;
 
 use crate::protocol::{Draft, Id, Said};
@@ -72,6 +74,8 @@ pub enum Choice {
     /// None but this process: one server, or several of a test that share it.
     InProcess(Arc<in_process::Exchange>),
     Redis(String),
+    #[cfg(feature = "nats")]
+    Nats(String),
 }
 
 impl Choice {
@@ -84,6 +88,8 @@ impl Choice {
         Ok(match self {
             Choice::InProcess(exchange) => exchange.join(last, deliveries),
             Choice::Redis(url) => redis::connect(url, last, deliveries)?,
+            #[cfg(feature = "nats")]
+            Choice::Nats(url) => nats::connect(url, last, deliveries)?,
         })
     }
 
@@ -91,6 +97,8 @@ impl Choice {
         match self {
             Choice::InProcess(_) => "in-process",
             Choice::Redis(_) => "redis",
+            #[cfg(feature = "nats")]
+            Choice::Nats(_) => "nats",
         }
     }
 
@@ -107,6 +115,10 @@ impl FromStr for Choice {
         match text.split_once("://").map(|(scheme, _)| scheme) {
             None if text == "in-process" => Ok(Choice::InProcess(Arc::default())),
             Some("redis") => Ok(Choice::Redis(text.into())),
+            #[cfg(feature = "nats")]
+            Some("nats") => Ok(Choice::Nats(text.into())),
+            #[cfg(not(feature = "nats"))]
+            Some("nats") => Err("for NATS build with --features nats".into()),
             _ => Err("in-process, redis://HOST:PORT or nats://HOST:PORT".into()),
         }
     }

@@ -130,6 +130,12 @@ impl Chat {
         })
     }
 
+    /// What the monitor shows.
+    #[cfg(test)]
+    pub fn look(&self) -> rooms::Look {
+        self.context.rooms.look()
+    }
+
     /// From now on a load balancer is told to send nobody here.
     pub fn drain(&self) {
         self.context.is_stopping.store(true, Ordering::Relaxed);
@@ -188,9 +194,9 @@ fn record(
                     Delivery::Here(beat) => rooms.here(beat),
                 }
             }
-            let new = loop {
+            let recorded = loop {
                 match writer.record(&batch) {
-                    Ok(new) => break new,
+                    Ok(recorded) => break recorded,
                     // A full disk, perhaps. What follows waits with the broker.
                     Err(error) => eprintln!("the history cannot be written: {error}"),
                 }
@@ -198,7 +204,7 @@ fn record(
                 thread::sleep(Duration::from_secs(1));
             };
             is_recording.store(true, Ordering::Relaxed);
-            rooms.said(new);
+            rooms.said(recorded);
         }
     })?;
     Ok(())

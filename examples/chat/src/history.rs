@@ -5,7 +5,7 @@
 //! messages at once, so that they share the one wait for that.
 
 use crate::protocol::{Draft, Id, Said};
-use rusqlite::{Connection, OpenFlags, Result, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,16 +26,16 @@ pub fn open(file: Option<&Path>) -> Result<(Writer, Reader)> {
             format!("file:/chat-{number}?vfs=memdb")
         }
     };
-    let writer = connect(&place, OpenFlags::default())?;
+    let writer = connect(&place)?;
     writer.pragma_update(None, "journal_mode", "WAL")?;
     writer.pragma_update(None, "synchronous", "FULL")?;
     writer.execute_batch(SCHEMA)?;
-    let reader = connect(&place, OpenFlags::default())?;
+    let reader = connect(&place)?;
     Ok((Writer(writer), Reader(reader)))
 }
 
-fn connect(place: &str, flags: OpenFlags) -> Result<Connection> {
-    let connection = Connection::open_with_flags(place, flags)?;
+fn connect(place: &str) -> Result<Connection> {
+    let connection = Connection::open(place)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }
@@ -49,25 +49,40 @@ impl Writer {
         rows.next().unwrap_or(Ok(Id::default()))
     }
 
-    /// Enters all of them, or none if there is an error. Returns those that are new: the same nonce in the same room
-    /// is the same message, which was said again.
-    pub fn record(&mut self, batch: &[Said]) -> Result<Vec<Said>> {
+    /// Enters all of them, or none if there is an error. The same nonce in the same room is the same message, and is
+    /// entered once.
+    pub fn record(&mut self, batch: &[Said]) -> Result<Recorded> {
         let transaction = self.0.transaction()?;
-        let mut new = Vec::new();
+        let mut recorded = Recorded::default();
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
+            let mut find = transaction.prepare_cached(FIND)?;
             for said in batch {
                 let Said { id, draft } = said;
                 let (room, nonce, from) = (&draft.room, &draft.nonce, &draft.from);
                 let row = params![id.major, id.minor, room, nonce, from, draft.text, draft.at];
                 if insert.execute(row)? == 1 {
-                    new.push(said.clone());
+                    recorded.new.push(said.clone());
+                    continue;
                 }
+                let first = find
+                    .query_row(params![room, nonce], self::said)
+                    .optional()?;
+                // The broker may deliver again what it has delivered.
+                recorded.again.extend(first.filter(|first| first.id != *id));
             }
         }
         transaction.commit()?;
-        Ok(new)
+        Ok(recorded)
     }
+}
+
+/// What was said, for the first time or not.
+#[derive(Debug, Default)]
+pub struct Recorded {
+    pub new: Vec<Said>,
+    /// What was entered before, as it was entered.
+    pub again: Vec<Said>,
 }
 
 impl Reader {
@@ -143,6 +158,9 @@ const SCHEMA: &str = "
 
 const INSERT: &str = "INSERT OR IGNORE INTO said (major, minor, room, nonce, sender, text, at) VALUES (?, ?, ?, ?, ?, ?, ?)";
 
+const FIND: &str =
+    "SELECT major, minor, room, nonce, sender, text, at FROM said WHERE room = ? AND nonce = ?";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,17 +204,12 @@ mod tests {
             said(2, "tea", "a"),
             said(3, "rum", "a"),
         ];
-        assert_eq!(minors(&writer.record(&first).unwrap()), [1, 3]);
-        let again = [
-            said(4, "tea", "a"),
-            said(1, "tea", "a"),
-            said(5, "tea", "b"),
-        ];
-        assert_eq!(minors(&writer.record(&again).unwrap()), [5]);
-        assert_eq!(
-            minors(&reader.after("tea", Id::default(), 9).unwrap()),
-            [1, 5]
-        );
+        let recorded = writer.record(&first).unwrap();
+        assert_eq!(minors(&recorded.new), [1, 3]);
+        assert_eq!(recorded.again, [first[0].clone()]);
+        let delivered_again = writer.record(&first[..1]).unwrap();
+        assert!(delivered_again.new.is_empty() && delivered_again.again.is_empty());
+        assert_eq!(minors(&reader.after("tea", Id::default(), 9).unwrap()), [1]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod member;
 mod people;
 
 use crate::broker::{Beat, Broker};
-use crate::history::Reader;
+use crate::history::{Reader, Recorded};
 use crate::protocol::{Said, ToClient};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use member::{Member, Progress};
@@ -36,7 +36,7 @@ enum Order {
     Admit(String, Sender<bool>),
     Join(Box<Joining>),
     Leave(u64),
-    Said(Vec<Said>),
+    Said(Recorded),
     Here(Beat),
     Look(Sender<Look>),
     Stop,
@@ -99,7 +99,7 @@ impl Rooms {
     }
 
     /// In order, and from one thread.
-    pub fn said(&self, messages: Vec<Said>) {
+    pub fn said(&self, messages: Recorded) {
         let _ = self.0.send(Order::Said(messages));
     }
 
@@ -193,7 +193,13 @@ impl Floor {
                     self.people.leave(&member.room, id);
                 }
             }
-            Order::Said(messages) => messages.iter().for_each(|said| self.pass_on(said)),
+            Order::Said(messages) => {
+                messages.new.iter().for_each(|said| self.pass_on(said));
+                messages
+                    .again
+                    .iter()
+                    .for_each(|said| self.acknowledge(said));
+            }
             Order::Here(beat) => self.people.hear(beat, Instant::now()),
             Order::Look(reply) => drop(reply.send(self.look())),
             // Not asked: `run` ends.
@@ -225,6 +231,15 @@ impl Floor {
                     self.skipped += 1;
                     self.behind.insert(id);
                 }
+            }
+        }
+    }
+
+    /// Tells the one who has said it again, if that was before what the connection was given from the history.
+    fn acknowledge(&mut self, said: &Said) {
+        for id in self.people.in_room(&said.draft.room) {
+            if let Some(member) = self.members.get(&id) {
+                member.acknowledge(said);
             }
         }
     }

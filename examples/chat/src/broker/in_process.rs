@@ -8,31 +8,36 @@ use super::{Away, Beat, Broker, Delivery};
 use crate::protocol::{Draft, Id, Said, now};
 use crossbeam_channel::Sender;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where the servers of a process meet.
 #[derive(Default)]
-pub struct Exchange(Mutex<State>);
+pub struct Exchange {
+    /// The newest id.
+    last: Mutex<Id>,
+    servers: Mutex<Servers>,
+}
 
 #[derive(Default)]
-struct State {
-    last: Id,
+struct Servers {
     joined: u64,
-    servers: BTreeMap<u64, Sender<Delivery>>,
+    deliveries: BTreeMap<u64, Sender<Delivery>>,
 }
 
 impl Exchange {
     pub fn join(self: &Arc<Self>, last: Id, deliveries: Sender<Delivery>) -> Arc<dyn Broker> {
-        let mut state = self.lock();
-        state.last = state.last.max(last);
-        state.joined += 1;
-        let number = state.joined;
-        state.servers.insert(number, deliveries);
+        let mut newest = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = (*newest).max(last);
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.joined += 1;
+        let number = servers.joined;
+        servers.deliveries.insert(number, deliveries);
         Arc::new(InProcess(Arc::clone(self), number))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn servers(&self) -> Vec<Sender<Delivery>> {
+        let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.deliveries.values().cloned().collect()
     }
 }
 
@@ -40,22 +45,19 @@ struct InProcess(Arc<Exchange>, u64);
 
 impl Broker for InProcess {
     fn say(&self, draft: Draft) -> Result<(), Away> {
-        let mut state = self.0.lock();
-        state.last = after(state.last);
-        let said = Said {
-            id: state.last,
-            draft,
-        };
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = after(*last);
         // Under the lock, so that all servers have the same order. A server with much to record is waited for: that
-        // holds up those who say more.
-        for server in state.servers.values() {
-            let _ = server.send(Delivery::Said(said.clone()));
+        // holds up those who say something, and nobody else.
+        for server in self.0.servers() {
+            let draft = draft.clone();
+            let _ = server.send(Delivery::Said(Said { id: *last, draft }));
         }
         Ok(())
     }
 
     fn beat(&self, beat: Beat) {
-        for server in self.0.lock().servers.values() {
+        for server in self.0.servers() {
             let _ = server.try_send(Delivery::Here(beat.clone()));
         }
     }
@@ -67,7 +69,9 @@ impl Broker for InProcess {
 
 impl Drop for InProcess {
     fn drop(&mut self) {
-        self.0.lock().servers.remove(&self.1);
+        let servers = self.0.servers.lock();
+        let mut servers = servers.unwrap_or_else(PoisonError::into_inner);
+        servers.deliveries.remove(&self.1);
     }
 }
 

@@ -73,7 +73,7 @@ function welcome(message) {
 }
 
 function said(message) {
-  newest = message.id;
+  if (!newest || isAfter(message.id, newest)) newest = message.id;
   if (shown.has(message.id)) return;
   shown.add(message.id);
   const draft = pendingHere().get(message.nonce);
@@ -82,6 +82,12 @@ function said(message) {
     pendingHere().delete(message.nonce);
   }
   show(message);
+}
+
+function isAfter(id, other) {
+  const [major, minor] = id.split("-").map(Number);
+  const [otherMajor, otherMinor] = other.split("-").map(Number);
+  return major > otherMajor || (major === otherMajor && minor > otherMinor);
 }
 
 function gap() {
@@ -199,8 +205,8 @@ function divider(text, day) {
 function avatar(name) {
   const letters = name.split(/\s+/).slice(0, 2).map((word) => [...word][0] ?? "");
   const circle = element("span", { class: "avatar", "aria-hidden": "true" }, letters.join("").toUpperCase());
-  const hash = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
-  circle.style.setProperty("--hue", hash);
+  const hash = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 1009, 7);
+  circle.style.setProperty("--hue", (hash * 137) % 360);
   return circle;
 }
 

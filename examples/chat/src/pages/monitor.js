@@ -3,9 +3,9 @@ import { Reconnecting, element, showState, socketAddress } from "./reconnect.js"
 // What the plots show.
 const WINDOW = 120_000;
 const PLOTS = [
-  { key: "queue", label: "Queue", unit: "" },
-  { key: "behind", label: "Behind", unit: "" },
-  { key: "latency_ms", label: "Latency", unit: " ms" },
+  { key: "queue", label: "Queue", text: count },
+  { key: "behind", label: "Behind", text: count },
+  { key: "latency_ms", label: "Latency", text: milliseconds },
 ];
 
 const at = (id) => document.getElementById(id);
@@ -81,13 +81,13 @@ function showRow(row, connection, now) {
   item.dataset.skipped = connection.skipped;
   item.dataset.latencyMs = connection.latency_ms?.toFixed(3) ?? "";
   item.classList.toggle("waits", connection.behind > 0 || connection.queue > 0);
-  for (const { key, label, unit } of PLOTS) {
+  for (const { key, label, text } of PLOTS) {
     const value = connection[key];
     const high = Math.max(...row.samples.map((sample) => sample[key] ?? 0));
     const { output, canvas } = cells[key];
-    output.textContent = value === null ? "–" : `${number(value)}${unit}`;
+    twoLines(output, value === null ? "–" : text(value), `peak ${text(high)}`);
     output.classList.toggle("high", key !== "latency_ms" && value > 0);
-    canvas.setAttribute("aria-label", `${label}, last two minutes: at most ${number(high)}${unit}`);
+    canvas.setAttribute("aria-label", `${label}, last two minutes: at most ${text(high)}`);
     plot(canvas, row.samples, key, high, now);
   }
   cells.Skipped.textContent = count(connection.skipped);
@@ -131,8 +131,14 @@ function plot(canvas, samples, key, high, now) {
   context.globalAlpha = 1;
 }
 
-const number = (value) => (Number.isInteger(value) ? count(value) : value.toFixed(value < 10 ? 2 : 0));
-const count = (value) => value.toLocaleString("en");
+function count(value) {
+  return value.toLocaleString("en");
+}
+
+function milliseconds(value) {
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
+  return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+}
 
 function bytes(value) {
   const units = ["B", "KB", "MB", "GB", "TB"];

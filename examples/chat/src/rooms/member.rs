@@ -2,7 +2,7 @@
 
 use super::people::Who;
 use crate::history::Reader;
-use crate::protocol::{Id, ToClient};
+use crate::protocol::{Id, Said, ToClient};
 use rusqlite::Result;
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -68,6 +68,8 @@ pub struct Member {
     sender: Sender,
     queue: QueueView,
     after: Option<String>,
+    /// The message after which it began.
+    begin: Id,
     /// The newest message that it was given.
     position: Id,
     /// Those that come next, while it is behind.
@@ -89,6 +91,7 @@ impl Member {
             sender: joining.sender,
             queue: joining.queue,
             after: joining.after,
+            begin: Id::default(),
             position: Id::default(),
             page: VecDeque::new(),
             is_behind: true,
@@ -101,7 +104,7 @@ impl Member {
     /// Finds where it begins.
     pub fn begin(&mut self, history: &Reader, is_shared: bool) -> Result<()> {
         let newest = history.before_last(&self.room, 0)?;
-        self.position = match self.after.take() {
+        self.begin = match self.after.take() {
             None => history.before_last(&self.room, HISTORY)?,
             Some(after) => match Id::from_str(&after) {
                 Ok(after) if history.has(&self.room, after)? => after,
@@ -113,6 +116,7 @@ impl Member {
                 }
             },
         };
+        self.position = self.begin;
         self.behind = history.count_after(&self.room, self.position)?;
         Ok(())
     }
@@ -131,6 +135,14 @@ impl Member {
         self.behind += 1;
         self.skipped += 1;
         Progress::Behind
+    }
+
+    /// Gives it a message of its own that it did not know to be accepted: after a gap it was not given it.
+    pub fn acknowledge(&self, said: &Said) {
+        if said.draft.from == self.name && said.id <= self.begin {
+            // With no room for it the browser says it once more.
+            let _ = self.sender.try_send(ToClient::Said(said).to_message());
+        }
     }
 
     /// Gives it what it has not had, as far as there is room.
