@@ -106,7 +106,6 @@ fn a_slow_page_holds_up_nobody_and_gets_everything_in_the_end() {
     );
     let rows = format!("{CONNECTIONS}.map(row => ({{...row.dataset}}))");
     println!("the monitor: {}", monitor.eval(&rows));
-    monitor.screenshot("monitor");
     quick.until("all of the flood", &flood::is_over(FLOOD));
     let longest = flooding.join().unwrap();
     let most = server.rss();
@@ -122,6 +121,8 @@ fn a_slow_page_holds_up_nobody_and_gets_everything_in_the_end() {
     assert!(seen < FLOOD.messages as u64);
     println!("RSS of the server: {before} KiB before, {most} KiB with the slow page behind");
     assert!(most < before + MEMORY);
+    println!("the monitor by then: {}", monitor.eval(&rows));
+    monitor.screenshot("monitor");
     slow.screenshot("chat-slow");
 
     relay.speed_up();

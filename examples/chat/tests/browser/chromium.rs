@@ -184,7 +184,7 @@ impl Page<'_> {
         let Some(folder) = std::env::var_os("WSYNC_SCREENS").filter(|name| !name.is_empty()) else {
             return;
         };
-        let size = json!({"width": 1000, "height": 700, "deviceScaleFactor": 1, "mobile": false});
+        let size = json!({"width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", size);
         let image = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let image = BASE64.decode(image["data"].as_str().unwrap().as_bytes());
