@@ -9,6 +9,7 @@
 use crate::broker::{Broker, Choice, Delivery};
 use crate::history::{self, Writer};
 use crate::monitor;
+use crate::protocol::now;
 use crate::rooms::{self, Rooms};
 use crate::{connection, web};
 use crossbeam_channel::{Receiver, bounded};
@@ -81,16 +82,18 @@ impl Chat {
     pub fn start(settings: Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let listener = wsync::Listener::tcp(&*settings.listen)?;
         let address = listener.local_addr()?.to_string();
-        let name = settings.name.unwrap_or(address);
+        let name = settings.name.unwrap_or_else(|| address.clone());
+        let instance = format!("{name} {address} {} {}", std::process::id(), now());
         let (writer, reader) = history::open(settings.history.as_deref())?;
+        let newest = writer.last()?;
         let (deliver, deliveries) = bounded(BATCH);
-        let broker = settings.broker.connect(writer.last()?, deliver)?;
+        let broker = settings.broker.connect(newest, deliver)?;
         let about = rooms::Server {
-            instance: format!("{name} {} {}", std::process::id(), crate::protocol::now()),
+            instance,
             most_rooms: settings.rooms,
             is_shared: settings.broker.is_shared(),
         };
-        let rooms = Rooms::start(about, reader, Arc::clone(&broker))?;
+        let rooms = Rooms::start(about, reader, newest, Arc::clone(&broker))?;
         let is_recording = Arc::new(AtomicBool::new(true));
         record(writer, deliveries, rooms.clone(), Arc::clone(&is_recording))?;
         let context = Arc::new(Context {

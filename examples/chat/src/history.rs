@@ -93,12 +93,13 @@ impl Reader {
         statement.exists(params![room, id.major, id.minor])
     }
 
-    /// After which message there are only so many more in a room.
-    pub fn before_last(&self, room: &str, count: usize) -> Result<Id> {
-        let sql = "SELECT major, minor FROM said WHERE room = ?
+    /// After which message of a room there are only so many more, up to `newest`.
+    pub fn before_last(&self, room: &str, count: usize, newest: Id) -> Result<Id> {
+        let sql = "SELECT major, minor FROM said WHERE room = ? AND (major, minor) <= (?, ?)
             ORDER BY major DESC, minor DESC LIMIT 1 OFFSET ?";
         let mut statement = self.0.prepare_cached(sql)?;
-        let mut rows = statement.query_map(params![room, count as i64], id)?;
+        let values = params![room, newest.major, newest.minor, count as i64];
+        let mut rows = statement.query_map(values, id)?;
         rows.next().unwrap_or(Ok(Id::default()))
     }
 
@@ -220,11 +221,23 @@ mod tests {
             .map(|n| said(n, in_room(n), &n.to_string()))
             .collect();
         writer.record(&all).unwrap();
-        let before = reader.before_last("odd", 3).unwrap();
+        let newest = Id {
+            major: 1,
+            minor: 99,
+        };
+        let before = reader.before_last("odd", 3, newest).unwrap();
         assert_eq!(before.minor, 93);
         assert_eq!(reader.count_after("odd", before).unwrap(), 3);
         assert_eq!(minors(&reader.after("odd", before, 2).unwrap()), [95, 97]);
-        assert_eq!(reader.before_last("odd", 50).unwrap(), Id::default());
+        assert_eq!(
+            reader.before_last("odd", 50, newest).unwrap(),
+            Id::default()
+        );
+        let earlier = Id {
+            major: 1,
+            minor: 94,
+        };
+        assert_eq!(reader.before_last("odd", 0, earlier).unwrap(), before);
         assert!(reader.has("odd", before).unwrap());
         assert!(!reader.has("even", before).unwrap());
     }

@@ -10,7 +10,7 @@ mod people;
 
 use crate::broker::{Beat, Broker};
 use crate::history::{Reader, Recorded};
-use crate::protocol::{Said, ToClient};
+use crate::protocol::{Id, Said, ToClient};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use member::{Member, Progress};
 use people::People;
@@ -62,6 +62,7 @@ impl Rooms {
     pub fn start(
         server: Server,
         history: Reader,
+        newest: Id,
         broker: Arc<dyn Broker>,
     ) -> std::io::Result<Rooms> {
         let (orders, inbox) = bounded(ORDERS);
@@ -73,6 +74,7 @@ impl Rooms {
                 history,
                 broker,
                 people,
+                newest,
                 members: HashMap::new(),
                 behind: BTreeSet::new(),
                 said: 0,
@@ -135,6 +137,8 @@ struct Floor {
     history: Reader,
     broker: Arc<dyn Broker>,
     people: People,
+    /// The newest message that was passed on.
+    newest: Id,
     members: HashMap<u64, Member>,
     /// Those of them that are not at the newest message of their room.
     behind: BTreeSet<u64>,
@@ -211,7 +215,7 @@ impl Floor {
         let id = joining.id;
         self.people.join(&joining.room, id, &joining.name);
         let mut member = Member::new(joining);
-        if let Err(error) = member.begin(&self.history, self.server.is_shared) {
+        if let Err(error) = member.begin(&self.history, self.newest, self.server.is_shared) {
             eprintln!("the history cannot be read: {error}");
         }
         self.members.insert(id, member);
@@ -220,6 +224,7 @@ impl Floor {
 
     fn pass_on(&mut self, said: &Said) {
         self.said += 1;
+        self.newest = self.newest.max(said.id);
         let message = ToClient::Said(said).to_message();
         for id in self.people.in_room(&said.draft.room) {
             let Some(member) = self.members.get_mut(&id) else {

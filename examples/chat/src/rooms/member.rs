@@ -101,20 +101,18 @@ impl Member {
         }
     }
 
-    /// Finds where it begins.
-    pub fn begin(&mut self, history: &Reader, is_shared: bool) -> Result<()> {
-        let newest = history.before_last(&self.room, 0)?;
-        self.begin = match self.after.take() {
-            None => history.before_last(&self.room, HISTORY)?,
-            Some(after) => match Id::from_str(&after) {
-                Ok(after) if history.has(&self.room, after)? => after,
-                // Another server has told it what this one is yet to hear.
-                Ok(after) if is_shared && after > newest => after,
-                _ => {
-                    let _ = self.sender.try_send(ToClient::Gap.to_message());
-                    history.before_last(&self.room, HISTORY)?
-                }
-            },
+    /// Finds where it begins. What comes after `newest` it is given as it is said: the history may have it already.
+    pub fn begin(&mut self, history: &Reader, newest: Id, is_shared: bool) -> Result<()> {
+        let last_messages = || history.before_last(&self.room, HISTORY, newest);
+        self.begin = match self.after.as_deref().map(Id::from_str) {
+            None => last_messages()?,
+            Some(Ok(after)) if history.has(&self.room, after)? => after,
+            // Another server has told it what this one is yet to hear.
+            Some(Ok(after)) if is_shared && after > newest => after,
+            Some(_) => {
+                let _ = self.sender.try_send(ToClient::Gap.to_message());
+                last_messages()?
+            }
         };
         self.position = self.begin;
         self.behind = history.count_after(&self.room, self.position)?;
