@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use wsync::WebSocket;
 
 /// One answer, or one state that a page must come to.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a page is asked for its state.
 const LOOK: Duration = Duration::from_millis(50);
 

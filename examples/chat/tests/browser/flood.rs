@@ -1,7 +1,8 @@
 //! Many messages, and what a page has of them.
 
 use super::chromium::PATIENCE;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Clone, Copy)]
@@ -13,25 +14,49 @@ pub struct Flood {
     pub rate: u32,
 }
 
+/// The one who floods leaves when it is dropped.
+pub struct Flooding {
+    longest: mpsc::Receiver<u64>,
+    _stay: mpsc::Sender<()>,
+}
+
+impl Flooding {
+    /// When all have come back: the longest time that this took, in milliseconds.
+    pub fn longest(&self) -> u64 {
+        self.longest.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
 impl Flood {
-    /// Says them in a thread, which ends when all have come back: the longest time that this took, in milliseconds. Each
-    /// text has its number, the time and what does not compress well.
-    pub fn begin(self, port: u16, room: &str) -> JoinHandle<u64> {
+    /// Says them in a thread. Each text has its number, the time and what does not compress well.
+    pub fn begin(self, port: u16, room: &str) -> Flooding {
         let url = format!("ws://127.0.0.1:{port}/ws?room={room}&name=Flood");
+        let (sender, longest) = mpsc::channel();
+        let (stay, stayed) = mpsc::channel();
         thread::spawn(move || {
-            let (sender, receiver) = wsync::connect(&url).unwrap().split();
-            let saying = thread::spawn(move || self.say(&sender));
+            let ws = wsync::connect(&url).unwrap();
+            sender.send(self.run(ws.sender(), ws.receiver())).unwrap();
+            // It is in the room until nobody wants to see it any more.
+            let _: Result<(), _> = stayed.recv();
+        });
+        Flooding {
+            longest,
+            _stay: stay,
+        }
+    }
+
+    fn run(self, sender: &wsync::Sender, receiver: &wsync::Receiver) -> u64 {
+        thread::scope(|scope| {
+            scope.spawn(|| self.say(sender));
             let (mut longest, mut came) = (0, 0);
             while came < self.messages {
                 let message = receiver.recv_timeout(PATIENCE).unwrap();
-                let said = message.as_text().unwrap().split_once("] @");
-                if let Some((_, time)) = said {
+                if let Some((_, time)) = message.as_text().unwrap().split_once("] @") {
                     let time: u64 = time.split(' ').next().unwrap().parse().unwrap();
                     longest = longest.max(now() - time);
                     came += 1;
                 }
             }
-            saying.join().unwrap();
             longest
         })
     }
