@@ -145,7 +145,10 @@ fn a_server_of_five_thousand_shuts_down_in_seconds() {
     });
 }
 
-/// The other process of the next test: a server in the hands of one thread, which answers.
+/// A message of this size goes to all.
+const BROADCAST: usize = 1024;
+
+/// The other process of the next tests: a server in the hands of one thread, which answers.
 #[test]
 #[ignore = "started by another"]
 fn one_thread_that_answers() {
@@ -164,8 +167,12 @@ fn one_thread_that_answers() {
     let answering = hub.clone();
     spawn(move || {
         for event in events {
-            if let Event::Message { key, message } = event {
-                answering.send(key, message).unwrap();
+            let Event::Message { key, message } = event else {
+                continue;
+            };
+            match message.len() {
+                BROADCAST => drop(answering.broadcast(message)),
+                _ => answering.send(key, message).unwrap(),
             }
         }
     });
@@ -208,6 +215,39 @@ fn one_thread_of_a_hub_answers_ten_thousand_connections() {
         );
         assert!(seen.starts_with("10000 "), "{seen}");
         process.say("end");
+    });
+}
+
+#[test]
+#[ignore = "10 000 connections: run it alone, in release"]
+fn a_message_of_one_reaches_ten_thousand() {
+    const ROUNDS: usize = 21;
+    watchdog(300, || {
+        raise_limit();
+        for count in [1000, 10_000] {
+            let mut process = Process::start("one_thread_that_answers", "server");
+            let port: u16 = process.hear("port").parse().unwrap();
+            let mut clients: Vec<_> = (0..count).map(|_| open_by_hand(port)).collect();
+            let bytes = frame(FIN | TEXT, true, &[b'x'; BROADCAST]);
+            let mut times: Vec<_> = (0..ROUNDS)
+                .map(|_| {
+                    let began = Instant::now();
+                    clients[0].write_all(&bytes).unwrap();
+                    for client in &mut clients {
+                        let mut message = [0; 4 + BROADCAST];
+                        client.read_exact(&mut message).unwrap();
+                        assert_eq!(message[4..], [b'x'; BROADCAST]);
+                    }
+                    began.elapsed()
+                })
+                .collect();
+            times.sort();
+            let (median, most) = (times[ROUNDS / 2], times[ROUNDS - 1]);
+            println!("1 KiB of one is with all {count}: median {median:?}, most {most:?}");
+            process.say("look");
+            process.hear("open");
+            process.say("end");
+        }
     });
 }
 
