@@ -113,9 +113,8 @@ impl HandshakeError {
     /// # let url = format!("ws://{}/", server.local_addr());
     /// # let reject = |upgrade: wsync::Upgrade| upgrade.reject(http::StatusCode::NOT_FOUND, "no such room\n");
     /// # std::thread::spawn(move || server.serve_upgrades(move |upgrade| drop(upgrade.and_then(reject))));
-    /// if let Err(Error::Handshake(error)) = wsync::connect(&url) {
-    ///     assert_eq!(error.response().map(|response| response.status().as_u16()), Some(404));
-    /// }
+    /// let Err(Error::Handshake(error)) = wsync::connect(&url) else { unreachable!("it is refused") };
+    /// assert_eq!(error.response().map(|response| response.status().as_u16()), Some(404));
     /// # Ok::<(), wsync::Error>(())
     /// ```
     pub fn response(&self) -> Option<&http::Response<Vec<u8>>> {
