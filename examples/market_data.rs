@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use wsync::{ClientBuilder, CloseCode, Config, Overflow, ReconnectPolicy, Server, WebSocket};
+use wsync::{ClientBuilder, CloseCode, Overflow, ReconnectPolicy, Server, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind("127.0.0.1:0")?;
@@ -15,13 +15,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = AtomicU64::new(1);
     thread::spawn(move || server.serve(move |ws| drop(feed(&ws, &now))));
 
-    let mut config = Config::client();
-    // Else a receive call reads a part of what has come, and falls behind a feed that is fast.
-    config.direct_read = false;
     let mut policy = ReconnectPolicy::default();
     policy.first = Duration::from_millis(100);
     let mut last = 0;
-    for ws in ClientBuilder::new(&url).config(config).reconnect(policy) {
+    for ws in ClientBuilder::new(&url).reconnect(policy) {
         let ws = ws?;
         if let Err(error) = follow(&ws, &url, &mut last) {
             println!("after {last}: {error}");

@@ -47,7 +47,7 @@ pub struct Config {
     /// messages, when a send waits for the peer, when the connection closes. So for up to 40 ms after
     /// a receive call has returned, what arrives may not be seen by a
     /// [`QueueView`](crate::QueueView), and a ping not be answered. Of no effect with a callback or a
-    /// channel. Defaults to `true`; with `false` a reader thread always reads at once.
+    /// channel, or with a policy that drops or closes ([`Overflow`]). Defaults to `true`; with `false` a reader thread always reads at once.
     pub direct_read: bool,
 }
 

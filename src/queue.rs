@@ -424,7 +424,12 @@ impl Queue {
 
     /// Whether nothing holds the producer up.
     fn is_open(&self) -> bool {
-        self.released.load(Ordering::SeqCst) || self.bounds.overflow() != Overflow::Block
+        self.released.load(Ordering::SeqCst) || !self.blocks()
+    }
+
+    /// Whether a full queue holds the producer up.
+    pub(crate) fn blocks(&self) -> bool {
+        self.bounds.overflow() == Overflow::Block
     }
 }
 

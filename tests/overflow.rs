@@ -5,10 +5,10 @@
 mod common;
 
 use common::peer::{self, BINARY, FIN, Ours, Peer};
-use common::{LATE, Scheme, eventually, number_of, patient, spawn, watchdog};
+use common::{LATE, Scheme, eventually, number_of, once_within, patient, spawn, watchdog};
 use std::ops::Range;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wsync::{CloseCode, Config, Error, Overflow, WebSocket};
 
 fn config(ours: Ours, messages: usize, overflow: Overflow) -> Config {
@@ -104,6 +104,38 @@ fn flood(peer: &mut Peer) -> Range<u64> {
     (0..40).for_each(|n| peer.numbers(n * 10..n * 10 + 10));
     peer.settle();
     0..400
+}
+
+/// What is left to receive calls is read 20 ms later at the earliest.
+#[test]
+fn with_a_policy_that_drops_all_is_read_at_once_whatever_the_application_does() {
+    let soon = |ws: &WebSocket, peer: &mut Peer| {
+        let began = Instant::now();
+        peer.text("read at once");
+        eventually("the message", || ws.queue().stats().received == 1);
+        began.elapsed()
+    };
+    watchdog(60, move || {
+        for overflow in [
+            Overflow::DropOldest,
+            Overflow::DropNewest,
+            Overflow::KeepLatest,
+            Overflow::Close(CloseCode::TRY_AGAIN_LATER),
+        ] {
+            once_within(Duration::from_millis(10), || {
+                let config = config(Ours::Client, 1, overflow);
+                let (ws, mut peer) = peer::open(Ours::Client, Scheme::Ws, config);
+                soon(&ws, &mut peer)
+            });
+            once_within(Duration::from_millis(10), || {
+                let block = config(Ours::Client, 1, Overflow::Block);
+                let (ws, mut peer) = peer::open(Ours::Client, Scheme::Ws, block);
+                let drops = config(Ours::Client, 1, overflow).queue;
+                ws.configure_queue(&drops).unwrap();
+                soon(&ws, &mut peer)
+            });
+        }
+    });
 }
 
 #[test]

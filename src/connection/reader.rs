@@ -96,7 +96,7 @@ impl Reader {
         if !outlet.is_some_and(|outlet| outlet.runs_application()) {
             thread = thread.stack_size(STACK);
         }
-        let direct = outlet.is_none() && self.connection.config.direct_read;
+        let direct = outlet.is_none() && self.consumers_may_read();
         let mut reader: Box<dyn Source> = self;
         if direct {
             match queue.lease(reader) {
@@ -339,7 +339,12 @@ impl Reader {
     /// Whether the thread may leave reading to a consumer.
     fn may_leave(&self) -> bool {
         let quiet = self.shared == 0 && !self.leftover && !self.producer.is_released();
-        quiet && self.connection.config.direct_read
+        quiet && self.consumers_may_read()
+    }
+
+    /// Not with a policy that drops: what nobody reads in time would not be dropped, but come late.
+    fn consumers_may_read(&self) -> bool {
+        self.connection.config.direct_read && self.connection.queue.blocks()
     }
 
     /// Waits until something can be read, or written if something is left over; not beyond `until`.

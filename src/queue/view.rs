@@ -3,6 +3,7 @@
 use super::Queue;
 use super::front::Front;
 use super::item::Item;
+use super::role::Summons;
 use crate::config::QueueConfig;
 use crate::error::Misuse;
 use crate::message::Message;
@@ -383,6 +384,9 @@ impl Queue {
         self.bounds.set(config);
         drop(pauses);
         self.wake_producer();
+        if !self.blocks() {
+            self.summon(Summons::Alone);
+        }
         Ok(())
     }
 
