@@ -34,7 +34,7 @@ const ORDERS: usize = 1024;
 /// What the thread is told.
 enum Order {
     Admit(String, Sender<bool>),
-    Join(Box<Joining>),
+    Join(Box<Joining>, Sender<()>),
     Leave(u64),
     Said(Recorded),
     Here(Beat),
@@ -92,8 +92,11 @@ impl Rooms {
         asked.is_ok() && answer.recv().unwrap_or(false)
     }
 
+    /// Returns when it has joined, and is given all that is said from then on.
     pub fn join(&self, joining: Joining) {
-        let _ = self.0.send(Order::Join(Box::new(joining)));
+        let (reply, answer) = bounded(1);
+        let _ = self.0.send(Order::Join(Box::new(joining), reply));
+        let _ = answer.recv();
     }
 
     pub fn leave(&self, id: u64) {
@@ -190,7 +193,10 @@ impl Floor {
                 let place = self.people.has_room(&room);
                 let _ = reply.send(place || self.people.rooms() < self.server.most_rooms);
             }
-            Order::Join(joining) => self.join(*joining),
+            Order::Join(joining, reply) => {
+                self.join(*joining);
+                let _ = reply.send(());
+            }
             Order::Leave(id) => {
                 self.behind.remove(&id);
                 if let Some(member) = self.members.remove(&id) {
