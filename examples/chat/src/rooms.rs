@@ -3,7 +3,7 @@
 //! Every connection has a position, the newest message that it was given. What is said goes to all that are at their
 //! room's newest message and have room for more; who has none falls behind, and is given the rest from the history as
 //! soon as there is room, in the same order. So a browser that reads slowly costs its outbox and one page of the
-//! history, and nobody else anything. Who joins is behind from the begin.
+//! history, and nobody else anything. Who joins begins by being behind.
 
 mod member;
 mod people;
@@ -171,7 +171,9 @@ impl Floor {
             if self.people.have_changed() && now >= next_who {
                 self.tell_who_is_here();
                 next_who = now + TELL_WHO;
-                next_beat = now;
+                if self.people.has_news {
+                    next_beat = now;
+                }
             }
             if !self.behind.is_empty() && now >= next_catch_up {
                 self.catch_up();
