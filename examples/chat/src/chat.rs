@@ -6,25 +6,22 @@
 //!    `----------------- rooms <-------------'
 //! ```
 
-use crate::broker::{Broker, Choice, Delivery};
-use crate::history::{self, Writer};
+use crate::broker::{Broker, Choice};
+use crate::history;
 use crate::monitor;
 use crate::protocol::now;
+use crate::recorder::{BATCH, Recorder};
 use crate::rooms::{self, Rooms};
 use crate::{connection, web};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 use http::StatusCode;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Duration;
 use wsync::{Compression, Config, Hub, ServerStats, ShutdownReport, Upgrade};
-
-/// So many messages are recorded at once, at most.
-const BATCH: usize = 256;
 
 pub struct Settings {
     pub listen: String,
@@ -49,7 +46,7 @@ pub struct Context {
     /// The number of the next connection.
     pub next: AtomicU64,
     is_stopping: AtomicBool,
-    is_recording: Arc<AtomicBool>,
+    recorder: Recorder,
     server: OnceLock<wsync::Server>,
 }
 
@@ -62,8 +59,7 @@ impl Context {
         if !self.broker.is_up() {
             return Some("the broker is away");
         }
-        let records = self.is_recording.load(Ordering::Relaxed);
-        (!records).then_some("the history cannot be written")
+        (!self.recorder.works()).then_some("the history cannot be written")
     }
 
     pub fn stats(&self) -> ServerStats {
@@ -94,8 +90,7 @@ impl Chat {
             is_shared: settings.broker.is_shared(),
         };
         let rooms = Rooms::start(about, reader, newest, Arc::clone(&broker))?;
-        let is_recording = Arc::new(AtomicBool::new(true));
-        record(writer, deliveries, rooms.clone(), Arc::clone(&is_recording))?;
+        let recorder = Recorder::start(writer, deliveries, rooms.clone())?;
         let context = Arc::new(Context {
             name,
             broker_name: settings.broker.name(),
@@ -105,7 +100,7 @@ impl Chat {
             rate: settings.rate,
             next: AtomicU64::new(1),
             is_stopping: AtomicBool::new(false),
-            is_recording,
+            recorder,
             server: OnceLock::new(),
         });
         let answering = Arc::downgrade(&context);
@@ -144,10 +139,11 @@ impl Chat {
         self.context.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Tells all browsers that it goes away, and ends.
+    /// Tells all browsers that it goes away, and ends: the history is closed.
     pub fn stop(&self, within: Duration) -> ShutdownReport {
         self.drain();
         let report = self.server.shutdown_within(within);
+        self.context.recorder.stop();
         self.context.rooms.stop();
         report
     }
@@ -178,37 +174,4 @@ fn config() -> Config {
     compression.client_no_context_takeover = true;
     config.compression = Some(compression);
     config
-}
-
-/// Enters what the broker delivers into the history, as much at once as there is, and then into the rooms.
-fn record(
-    mut writer: Writer,
-    deliveries: Receiver<Delivery>,
-    rooms: Rooms,
-    is_recording: Arc<AtomicBool>,
-) -> std::io::Result<()> {
-    let thread = thread::Builder::new().name("chat-record".into());
-    thread.spawn(move || {
-        while let Ok(first) = deliveries.recv() {
-            let mut batch = Vec::new();
-            for delivery in std::iter::once(first).chain(deliveries.try_iter().take(BATCH)) {
-                match delivery {
-                    Delivery::Said(said) => batch.push(said),
-                    Delivery::Here(beat) => rooms.here(beat),
-                }
-            }
-            let recorded = loop {
-                match writer.record(&batch) {
-                    Ok(recorded) => break recorded,
-                    // A full disk, perhaps. What follows waits with the broker.
-                    Err(error) => eprintln!("the history cannot be written: {error}"),
-                }
-                is_recording.store(false, Ordering::Relaxed);
-                thread::sleep(Duration::from_secs(1));
-            };
-            is_recording.store(true, Ordering::Relaxed);
-            rooms.said(recorded);
-        }
-    })?;
-    Ok(())
 }

@@ -24,18 +24,16 @@ pub fn serve(upgrade: Upgrade, context: &Context) {
     let Ok(ws) = upgrade.accept() else {
         return;
     };
+    let id = context.next.fetch_add(1, Ordering::Relaxed);
+    let _presence = Presence(&context.rooms, id);
     let welcome = ToClient::Welcome {
         server: &context.name,
         room: &visitor.room,
         name: &visitor.name,
     };
-    if ws.send(welcome.to_message()).is_err() {
-        return;
-    }
-    let id = context.next.fetch_add(1, Ordering::Relaxed);
-    let _presence = Presence(&context.rooms, id);
     context.rooms.join(Joining {
         id,
+        welcome: welcome.to_message(),
         room: visitor.room.clone(),
         name: visitor.name.clone(),
         after: visitor.after.clone(),

@@ -9,6 +9,7 @@ mod history;
 mod monitor;
 mod protocol;
 mod rate;
+mod recorder;
 mod rooms;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! Every connection has a position, the newest message that it was given. What is said goes to all that are at their
 //! room's newest message and have room for more; who has none falls behind, and is given the rest from the history as
 //! soon as there is room, in the same order. So a browser that reads slowly costs its outbox and one page of the
-//! history, and nobody else anything. Who joins is behind from the begin.
+//! history, and nobody else anything. Who joins begins by being behind.
 
 mod member;
 mod people;
@@ -34,7 +34,7 @@ const ORDERS: usize = 1024;
 /// What the thread is told.
 enum Order {
     Admit(String, Sender<bool>),
-    Join(Box<Joining>),
+    Join(Box<Joining>, Sender<()>),
     Leave(u64),
     Said(Recorded),
     Here(Beat),
@@ -92,8 +92,11 @@ impl Rooms {
         asked.is_ok() && answer.recv().unwrap_or(false)
     }
 
+    /// Returns when it has joined, and is given all that is said from then on.
     pub fn join(&self, joining: Joining) {
-        let _ = self.0.send(Order::Join(Box::new(joining)));
+        let (reply, answer) = bounded(1);
+        let _ = self.0.send(Order::Join(Box::new(joining), reply));
+        let _ = answer.recv();
     }
 
     pub fn leave(&self, id: u64) {
@@ -168,7 +171,9 @@ impl Floor {
             if self.people.have_changed() && now >= next_who {
                 self.tell_who_is_here();
                 next_who = now + TELL_WHO;
-                next_beat = now;
+                if self.people.has_news {
+                    next_beat = now;
+                }
             }
             if !self.behind.is_empty() && now >= next_catch_up {
                 self.catch_up();
@@ -190,7 +195,10 @@ impl Floor {
                 let place = self.people.has_room(&room);
                 let _ = reply.send(place || self.people.rooms() < self.server.most_rooms);
             }
-            Order::Join(joining) => self.join(*joining),
+            Order::Join(joining, reply) => {
+                self.join(*joining);
+                let _ = reply.send(());
+            }
             Order::Leave(id) => {
                 self.behind.remove(&id);
                 if let Some(member) = self.members.remove(&id) {

@@ -108,7 +108,7 @@ impl Writing {
             if let Ok(mut connection) = open(&self.0) {
                 attempt = 0;
                 self.1.writes.store(true, Ordering::Relaxed);
-                if write(&mut connection, works).is_ok() {
+                if write(&self.0, &mut connection, works).is_ok() {
                     return;
                 }
                 self.1.writes.store(false, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Writing {
 }
 
 /// Until the connection is lost, or nobody says anything any more.
-fn write(connection: &mut Connection, works: &Receiver<Work>) -> RedisResult<()> {
+fn write(client: &Client, connection: &mut Connection, works: &Receiver<Work>) -> RedisResult<()> {
     while let Ok(first) = works.recv() {
         let (mut pipe, mut replies) = (pipe(), Vec::new());
         for work in std::iter::once(first).chain(works.try_iter().take(BATCH)) {
@@ -141,7 +141,11 @@ fn write(connection: &mut Connection, works: &Receiver<Work>) -> RedisResult<()>
                 Work::Beat(beat) => add(&mut pipe, HERE, BEATS, &json(&beat)),
             }
         }
-        let added: RedisResult<()> = pipe.query(connection);
+        let added: RedisResult<()> = pipe.query(connection).or_else(|_| {
+            // Redis was perhaps away while nothing was said. What is added twice is entered once.
+            *connection = open(client)?;
+            pipe.query(connection)
+        });
         let accepted = if added.is_ok() { Ok(()) } else { Err(Away) };
         for reply in replies {
             let _ = reply.try_send(accepted.clone());

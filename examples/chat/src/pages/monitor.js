@@ -85,7 +85,7 @@ function showRow(row, connection, now) {
     const value = connection[key];
     const high = Math.max(...row.samples.map((sample) => sample[key] ?? 0));
     const { output, canvas } = cells[key];
-    twoLines(output, value === null ? "–" : text(value), `peak ${text(high)}`);
+    twoLines(output, text(value), `peak ${text(high)}`);
     output.classList.toggle("high", key !== "latency_ms" && value > 0);
     canvas.setAttribute("aria-label", `${label}, last two minutes: at most ${text(high)}`);
     plot(canvas, row.samples, key, high, now);
@@ -136,6 +136,7 @@ function count(value) {
 }
 
 function milliseconds(value) {
+  if (!value) return "–";
   if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
   return `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 }

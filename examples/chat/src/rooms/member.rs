@@ -20,6 +20,8 @@ const PAGES: usize = 4;
 /// Somebody who wants to join.
 pub struct Joining {
     pub id: u64,
+    /// The first that it is sent.
+    pub welcome: Message,
     pub room: String,
     pub name: String,
     /// The last message that the browser has from before, as it told it.
@@ -82,7 +84,10 @@ pub struct Member {
 }
 
 impl Member {
+    /// Welcomes it.
     pub fn new(joining: Joining) -> Self {
+        // It is the first, so there is room.
+        let _ = joining.sender.try_send(joining.welcome);
         Member {
             id: joining.id,
             room: joining.room,

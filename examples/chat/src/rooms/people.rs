@@ -18,6 +18,8 @@ pub struct People {
     elsewhere: HashMap<String, (Instant, Beat)>,
     /// Rooms whose people are to be told.
     changed: BTreeSet<String>,
+    /// Whether somebody has come or gone here since the last beat.
+    pub has_news: bool,
     /// Counts what is told, over all rooms.
     version: u64,
 }
@@ -54,6 +56,7 @@ impl People {
             here: BTreeMap::new(),
             elsewhere: HashMap::new(),
             changed: BTreeSet::new(),
+            has_news: false,
             version: 0,
         }
     }
@@ -61,6 +64,7 @@ impl People {
     pub fn join(&mut self, room: &str, id: u64, name: &str) {
         let entry = self.here.entry(room.to_owned()).or_default();
         entry.names.insert(id, name.to_owned());
+        self.has_news = true;
         self.mark(room);
     }
 
@@ -71,6 +75,7 @@ impl People {
                 self.here.remove(room);
             }
         }
+        self.has_news = true;
         self.mark(room);
     }
 
@@ -160,7 +165,8 @@ impl People {
     }
 
     /// What the other servers are told.
-    pub fn beat(&self) -> Beat {
+    pub fn beat(&mut self) -> Beat {
+        self.has_news = false;
         let mut beat = self.nobody();
         for (name, room) in &self.here {
             let names: BTreeSet<&String> = room.names.values().collect();

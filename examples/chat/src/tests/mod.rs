@@ -120,6 +120,19 @@ impl Browser {
         self.ws.send(message.to_string()).unwrap();
     }
 
+    /// Says it until it is acknowledged, as the page does: with a broker that has just come back, an error is no wonder.
+    fn insist(&self, nonce: &str, text: &str) -> Value {
+        loop {
+            self.say(nonce, text);
+            let answer =
+                std::iter::repeat_with(|| self.next()).find(|message| message["nonce"] == nonce);
+            match answer {
+                Some(said) if said["type"] == "said" => return said,
+                _ => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
     fn next(&self) -> Value {
         let message = self.ws.recv_timeout(LATE).unwrap();
         serde_json::from_str(message.as_text().unwrap()).unwrap()
