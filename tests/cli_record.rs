@@ -5,11 +5,12 @@
 mod cli;
 mod common;
 
-use cli::{Folder, Output, Wsync, client, connect, hear, run};
+use cli::{Folder, Output, Wsync, client, command, connect, hear, run};
 use common::{LATE, Serving, echo, eventually};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -81,7 +82,7 @@ mod recording {
         let with_credentials = url.replace("//", "//ada:secret@");
         let output = run(&["record", &with_credentials, &file, "-s", "feed.v1"]);
         assert!(
-            output.stderr.contains("3 messages in 0."),
+            output.stderr.contains("3 messages in "),
             "{}",
             output.stderr
         );
@@ -181,6 +182,16 @@ mod recording {
         let last = output.stdout.lines().last().unwrap();
         assert!(last.contains("\"stop\""), "{last}");
         assert_eq!(output.stdout.lines().count(), 3);
+    }
+
+    #[test]
+    fn ends_when_nobody_reads_it_any_more() {
+        let (_server, url) = server(|ws| while ws.send("more").is_ok() {});
+        let mut recording = command(&["record", &url, "-", "--quiet"]);
+        let mut recording = recording.stdout(Stdio::piped()).spawn().unwrap();
+        drop(recording.stdout.take());
+        eventually("its end", || recording.try_wait().unwrap().is_some());
+        assert_eq!(recording.wait().unwrap().code(), Some(0));
     }
 
     #[test]
@@ -376,7 +387,7 @@ mod replaying {
         );
         assert_eq!(output.status, Some(0), "{}", output.stderr);
         assert!(
-            output.stderr.contains("2 messages sent in 0.1"),
+            output.stderr.contains("2 messages sent in "),
             "{}",
             output.stderr
         );
