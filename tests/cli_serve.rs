@@ -1,5 +1,6 @@
 //! `wsync serve`: echo and broadcast, what it can be told, and how it stops.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
 mod cli;
@@ -273,7 +274,6 @@ fn what_cannot_be_is_told_with_its_status() {
     }
 }
 
-#[cfg(unix)]
 mod stopping {
     use super::*;
     use rustix::process::Signal;

@@ -194,13 +194,11 @@ impl Exec {
 /// Whether a program can be found, where the system will look for it.
 fn is_there(program: &OsStr) -> bool {
     let path = Path::new(program);
-    match path.components().count() {
-        1 if !program.as_encoded_bytes().contains(&b'/') => {
-            let folders = env::var_os("PATH").unwrap_or_default();
-            env::split_paths(&folders).any(|folder| folder.join(path).is_file())
-        }
-        _ => path.is_file(),
+    if program.as_encoded_bytes().contains(&b'/') {
+        return path.is_file();
     }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join(path).is_file())
 }
 
 /// What a program writes on its standard error, line by line, until nobody has it any more.
