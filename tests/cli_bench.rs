@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::{Output, Wsync, run};
+use cli_process::{Output, Wsync, run};
 use common::Serving;
 use serde_json::Value;
 use std::sync::Arc;

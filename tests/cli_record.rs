@@ -3,11 +3,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::recordings::{parsed, replay, say_all, server, without_times};
-use cli::{Folder, Wsync, command, connect, hear, run};
+use cli_process::recordings::{parsed, replay, say_all, server, without_times};
+use cli_process::{Folder, Wsync, command, connect, hear, run};
 use common::{echo, eventually};
 use serde_json::json;
 use std::fs;

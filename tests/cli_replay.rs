@@ -3,11 +3,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::recordings::{replay, say_all, server, without_times};
-use cli::{Folder, Output, Wsync, client, connect, hear, run};
+use cli_process::recordings::{replay, say_all, server, without_times};
+use cli_process::{Folder, Output, Wsync, client, connect, hear, run};
 use common::{LATE, eventually};
 use serde_json::json;
 use std::fs;

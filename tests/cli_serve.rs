@@ -3,10 +3,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::{Folder, Wsync, client, command, connect, hear, run};
+use cli_process::{Folder, Wsync, client, command, connect, hear, run};
 use common::{LATE, client_tls, eventually, patient};
 use std::io::{Read, Write};
 use std::net::TcpStream;
