@@ -33,7 +33,7 @@ fn server(
 
 fn bench(url: &str, options: &[&str]) -> Output {
     run(&[
-        &["bench", url, "--duration", "0.5", "--warm-up", "0.1"],
+        &["bench", url, "--duration", "1", "--warm-up", "0.1"],
         options,
     ]
     .concat())
@@ -74,7 +74,7 @@ fn is_plausible(figures: &Value) {
     assert!(times.is_sorted() && times[0] > 0.0, "{times:?}");
     assert!(number(&histogram[0]["from_us"]) <= times[0]);
     assert!(times[5] < 1.01 * number(&histogram[histogram.len() - 1]["below_us"]));
-    assert_eq!(figures["seconds"], 0.5);
+    assert_eq!(figures["seconds"], 1.0);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn json_has_the_figures_that_the_help_tells_of() {
         let rate = number(&figures["messages_per_second"]);
         assert_eq!(number(&figures["bytes_per_second"]), rate * 100.0);
         // Those that came back in time, and those that were sent in time: they differ by what was under way.
-        let differ = (rate * 0.5 - number(&figures["messages"])).abs();
+        let differ = (rate - number(&figures["messages"])).abs();
         assert!(differ <= f64::from(connections * window) + 0.1, "{figures}");
     }
     let measured = ["latency", "throughput"].map(|name| report[name]["messages"].as_u64().unwrap());
@@ -155,7 +155,6 @@ fn a_person_reads_figures_and_bars() {
         "99.9 %",
         "longest",
         "█",
-        "µs",
     ] {
         assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
@@ -294,7 +293,7 @@ mod at_a_rate {
         assert!(rate.get("window").is_none());
         // What could not be sent in time is not left out silently.
         let all = rate["messages"].as_u64().unwrap() + rate["not_sent"].as_u64().unwrap();
-        assert!((149..=181).contains(&all), "{all}");
+        assert!((299..=331).contains(&all), "{all}");
         assert!(number(&rate["late_us"]["max"]) >= number(&rate["late_us"]["p50"]));
         assert!(report.get("latency").is_none() && report.get("throughput").is_none());
     }
@@ -304,14 +303,14 @@ mod at_a_rate {
         // The first is the probe; 50 are of the warm-up.
         let (_server, url) = server(|number, message| {
             if number == 100 {
-                thread::sleep(Duration::from_millis(250));
+                thread::sleep(Duration::from_millis(500));
             }
             Some(message)
         });
         let rate = &json(&url, &["--rate", "500"])["rate"];
-        // Half of the 250 messages were due in the pause, and waited for half of it on average.
-        assert!(number(&rate["latency_us"]["max"]) >= 240_000.0, "{rate}");
-        assert!(number(&rate["latency_us"]["p90"]) >= 150_000.0, "{rate}");
+        // Half of the 500 messages were due in the pause, and waited for half of it on average.
+        assert!(number(&rate["latency_us"]["max"]) >= 490_000.0, "{rate}");
+        assert!(number(&rate["latency_us"]["p90"]) >= 300_000.0, "{rate}");
     }
 
     #[test]
