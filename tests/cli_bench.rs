@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "cli/process.rs"]
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::{Output, Wsync, run};
+use cli_process::{Output, Wsync, run};
 use common::Serving;
 use serde_json::Value;
 use std::sync::Arc;
@@ -34,10 +33,15 @@ fn server(
 
 fn bench(url: &str, options: &[&str]) -> Output {
     run(&[
-        &["bench", url, "--duration", "0.5", "--warm-up", "0.1"],
+        &["bench", url, "--duration", "1", "--warm-up", "0.1"],
         options,
     ]
     .concat())
+}
+
+/// A measurement that is not to get to its end, however slow the machine is.
+fn fails(url: &str, options: &[&str]) -> Output {
+    run(&[&["bench", url, "--duration", "60"], options].concat())
 }
 
 fn json(url: &str, options: &[&str]) -> Value {
@@ -70,7 +74,7 @@ fn is_plausible(figures: &Value) {
     assert!(times.is_sorted() && times[0] > 0.0, "{times:?}");
     assert!(number(&histogram[0]["from_us"]) <= times[0]);
     assert!(times[5] < 1.01 * number(&histogram[histogram.len() - 1]["below_us"]));
-    assert_eq!(figures["seconds"], 0.5);
+    assert_eq!(figures["seconds"], 1.0);
 }
 
 #[test]
@@ -99,7 +103,7 @@ fn json_has_the_figures_that_the_help_tells_of() {
         let rate = number(&figures["messages_per_second"]);
         assert_eq!(number(&figures["bytes_per_second"]), rate * 100.0);
         // Those that came back in time, and those that were sent in time: they differ by what was under way.
-        let differ = (rate * 0.5 - number(&figures["messages"])).abs();
+        let differ = (rate - number(&figures["messages"])).abs();
         assert!(differ <= f64::from(connections * window) + 0.1, "{figures}");
     }
     let measured = ["latency", "throughput"].map(|name| report[name]["messages"].as_u64().unwrap());
@@ -133,18 +137,9 @@ fn binary_and_compressed_messages_are_measured() {
 #[test]
 fn large_messages_under_way_do_not_block_each_other() {
     let (_server, url) = server(|_, message| Some(message));
-    let report = json(
-        &url,
-        &[
-            "--only",
-            "throughput",
-            "--size",
-            "1000000",
-            "--window",
-            "40",
-        ],
-    );
-    assert!(report["throughput"]["messages"].as_u64().unwrap() > 0);
+    // 40 MB: more than queues and buffers hold unless they are told to.
+    let large = ["--size", "1000000", "--window", "40"];
+    json(&url, &[&["--only", "throughput"], &large[..]].concat());
 }
 
 #[test]
@@ -160,7 +155,6 @@ fn a_person_reads_figures_and_bars() {
         "99.9 %",
         "longest",
         "█",
-        "µs",
     ] {
         assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
@@ -183,38 +177,51 @@ fn a_server_that_greets_is_measured() {
 fn a_server_that_does_not_echo_is_told_of() {
     type Answer = fn(u64, Message) -> Option<Message>;
     let upper = |_, message: Message| Some(message.as_text()?.to_uppercase().into());
-    let cases: [(Answer, &str); 7] = [
-        (|_, _| None, "nothing came back for 0.5 s"),
-        (upper, "differs from what was sent, first in byte"),
+    let (soon, patiently) = ("0.5", "60");
+    let cases: [(Answer, &str, &str); 7] = [
+        (|_, _| None, soon, "nothing came back for 0.5 s"),
+        (
+            upper,
+            patiently,
+            "differs from what was sent, first in byte",
+        ),
         (
             |_, message| Some(message.into_bytes().into()),
+            patiently,
             "what was text comes back as binary",
         ),
         (
             |_, message| Some(format!("{} ", message.as_text()?).into()),
+            patiently,
             "had 64 bytes comes back with 65",
         ),
-        // The first one is only to see whether the server echoes at all.
-        (|number, message| (number != 100).then_some(message), ""),
+        // The first one is only to see whether the server echoes at all. Of the others one is missing, or all.
         (
-            |number, message| (number < 50).then_some(message),
+            |number, message| (number != 20).then_some(message),
+            soon,
+            "",
+        ),
+        (
+            |number, message| (number < 20).then_some(message),
+            soon,
             "nothing came back for 0.5 s, ",
         ),
         (
-            |number, message| Some(if number == 100 { "?".into() } else { message }),
+            |number, message| Some(if number == 20 { "?".into() } else { message }),
+            patiently,
             "differs",
         ),
     ];
-    for (number, (answer, part)) in cases.into_iter().enumerate() {
+    for (number, (answer, timeout, part)) in cases.into_iter().enumerate() {
         let (_server, url) = server(answer);
         for mode in [
             ["--only", "latency"],
             ["--only", "throughput"],
             ["--rate", "2000"],
         ] {
-            let output = bench(&url, &[&mode[..], &["--timeout", "0.5"]].concat());
-            let told =
-                output.stderr.contains("the server does not echo") && output.stderr.contains(part);
+            let output = fails(&url, &[&mode[..], &["--timeout", timeout]].concat());
+            let told = output.stderr.contains("the server does not echo")
+                && (output.stderr.contains(part) || timeout == soon);
             assert!(told, "{number} {mode:?}: {}", output.stderr);
             assert_eq!((output.status, output.stdout.as_str()), (Some(3), ""));
         }
@@ -225,7 +232,7 @@ fn a_server_that_does_not_echo_is_told_of() {
 fn a_connection_that_ends_is_told_of() {
     let ending = Serving::new(Server::builder(), |ws| {
         ws.iter()
-            .take(50)
+            .take(20)
             .flatten()
             .for_each(|message| drop(ws.send(message)));
         let _ = ws.close_with(1012, "enough");
@@ -236,7 +243,7 @@ fn a_connection_that_ends_is_told_of() {
         ["--only", "throughput"],
         ["--rate", "2000"],
     ] {
-        let output = bench(&url, &mode);
+        let output = fails(&url, &mode);
         assert_eq!(output.status, Some(3));
         assert!(
             output.stderr.contains("cut short") && output.stderr.contains("enough"),
@@ -286,7 +293,7 @@ mod at_a_rate {
         assert!(rate.get("window").is_none());
         // What could not be sent in time is not left out silently.
         let all = rate["messages"].as_u64().unwrap() + rate["not_sent"].as_u64().unwrap();
-        assert!((149..=181).contains(&all), "{all}");
+        assert!((299..=331).contains(&all), "{all}");
         assert!(number(&rate["late_us"]["max"]) >= number(&rate["late_us"]["p50"]));
         assert!(report.get("latency").is_none() && report.get("throughput").is_none());
     }
@@ -296,14 +303,14 @@ mod at_a_rate {
         // The first is the probe; 50 are of the warm-up.
         let (_server, url) = server(|number, message| {
             if number == 100 {
-                thread::sleep(Duration::from_millis(250));
+                thread::sleep(Duration::from_millis(500));
             }
             Some(message)
         });
         let rate = &json(&url, &["--rate", "500"])["rate"];
-        // Half of the 250 messages were due in the pause, and waited for half of it on average.
-        assert!(number(&rate["latency_us"]["max"]) >= 240_000.0, "{rate}");
-        assert!(number(&rate["latency_us"]["p90"]) >= 150_000.0, "{rate}");
+        // Half of the 500 messages were due in the pause, and waited for half of it on average.
+        assert!(number(&rate["latency_us"]["max"]) >= 490_000.0, "{rate}");
+        assert!(number(&rate["latency_us"]["p90"]) >= 300_000.0, "{rate}");
     }
 
     #[test]

@@ -3,11 +3,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-#[path = "cli/process.rs"]
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::{Folder, Wsync, client, command, connect, hear};
+use cli_process::{Folder, Wsync, client, command, connect, hear};
 use common::{LATE, client_tls, eventually, patient};
 use rustix::process::{Pid, Signal, test_kill_process, test_kill_process_group};
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
 //! `wsync serve`: echo and broadcast, what it can be told, and how it stops.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-#[path = "cli/process.rs"]
-mod cli;
+mod cli_process;
 mod common;
 
-use cli::{Folder, Wsync, client, command, connect, hear, run};
+use cli_process::{Folder, Wsync, client, command, connect, hear, run};
 use common::{LATE, client_tls, eventually, patient};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -274,7 +274,6 @@ fn what_cannot_be_is_told_with_its_status() {
     }
 }
 
-#[cfg(unix)]
 mod stopping {
     use super::*;
     use rustix::process::Signal;

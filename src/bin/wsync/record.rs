@@ -5,6 +5,7 @@ use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::recording::{Entry, Header, VERSION, What, write_line};
+use crate::serve::tell;
 use clap::Args;
 use crossbeam_channel::Receiver;
 use jiff::Timestamp;
@@ -68,15 +69,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         file: BufWriter::new(file),
         messages: 0,
     };
-    let result = recorder.record(&ws, arguments, &stop);
-    let end = result.map_err(|e| Failure::file(&arguments.file, &e))?;
+    let end = match recorder.record(&ws, arguments, &stop) {
+        Ok(end) => end,
+        // As of `head`, which has enough.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        Err(e) => return Err(Failure::file(&arguments.file, &e)),
+    };
     if !arguments.quiet {
         let (messages, time) = (recorder.messages, recorder.began.elapsed());
-        eprintln!(
-            "{messages} messages in {:.1} s; {}",
-            time.as_secs_f64(),
-            end.text()
-        );
+        let (time, how) = (time.as_secs_f64(), end.text());
+        tell(&format!("{messages} messages in {time:.1} s; {how}"));
     }
     match end {
         End::Failed(error) => Err(Failure::Abnormal(escaped(&error.to_string()))),
@@ -137,7 +139,9 @@ impl Recorder {
         let header = Header {
             wsync_recording: VERSION,
             url: without_credentials(&arguments.url),
-            time: Timestamp::now().to_string(),
+            time: Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+                .to_string(),
             subprotocol: ws.subprotocol().map(str::to_owned),
         };
         write_line(&mut self.file, &header)?;

@@ -5,7 +5,7 @@ use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::recording::{Recording, What};
-use crate::serve::{Log, serve_until_told};
+use crate::serve::{Log, serve_until_told, tell};
 use crate::server_options::{identity, listen};
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
@@ -67,7 +67,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let recording = Recording::read(&arguments.file)?;
     if let Some(line) = recording.cut_off {
         let file = arguments.file.display();
-        eprintln!("wsync: {file}, line {line}: cut off, and left out");
+        tell(&format!(
+            "wsync: {file}, line {line}: cut off, and left out"
+        ));
     }
     let player = Player {
         subprotocol: recording.header.subprotocol.clone(),
@@ -136,7 +138,9 @@ fn visit(player: &Player, arguments: &Arguments, url: &str) -> Result<(), Failur
         let stats = ws.stats();
         let (sent, seconds) = (stats.sent, stats.open_for.as_secs_f64());
         let received = stats.queue.received;
-        eprintln!("{sent} messages sent in {seconds:.1} s, {received} received");
+        tell(&format!(
+            "{sent} messages sent in {seconds:.1} s, {received} received"
+        ));
     }
     let normal = ws.closed().is_some_and(|closed| closed.is_normal());
     match error {

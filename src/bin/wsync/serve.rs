@@ -11,7 +11,7 @@ mod pipes;
 #[cfg(unix)]
 mod program;
 
-pub(crate) use log::{Log, Visit};
+pub(crate) use log::{Log, Visit, tell};
 
 use crate::failure::Failure;
 use crate::interrupt;

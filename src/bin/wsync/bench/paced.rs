@@ -1,6 +1,7 @@
 //! Messages are sent at fixed times, by a thread of their own.
 
 use super::load::{Tally, Task, differs, lost, no_times, silent};
+use crate::client_options::LONGEST;
 use crate::failure::Failure;
 use hdrhistogram::Histogram;
 #[cfg(target_os = "linux")]
@@ -38,7 +39,8 @@ pub(super) fn run(ws: &WebSocket, task: &Task, rate: f64) -> Result<Tally, Failu
 /// When a message is due: those of the connections take turns.
 fn due(task: &Task, rate: f64, number: u64) -> Instant {
     let place = (number * task.connections + task.index) as f64;
-    task.begin + Duration::from_secs_f64(place / rate)
+    let after = Duration::try_from_secs_f64(place / rate);
+    task.begin + after.map_or(LONGEST, |after| after.min(LONGEST))
 }
 
 /// How late messages were sent, and how many were due and not sent any more.

@@ -25,18 +25,17 @@ const STACK: usize = 128 << 10;
 /// A longer line of a program's standard error is told in parts.
 const LINE: u64 = 4096;
 
-const ABOUT: &str = "\
+const MORE: &str = "\
 Each message is a line on the program's standard input, and each line of its standard output a text message. \
 Bytes that are not UTF-8 become U+FFFD. A message that has line ends is several lines.
 
 When the program ends, the connection is closed: with 1000, or with 1011 and its status in the reason when it \
-failed. When the client leaves, the program's standard input ends; what is still there after --grace gets \
-SIGTERM, and SIGKILL as long after that, with all processes of its group.
+failed. What it leaves behind in its process group is ended, too. When the client leaves, the program's standard \
+input ends; after --grace it gets SIGTERM, and after --grace again SIGKILL, with all of its group.
 
-A program that does not read holds its client up, and a client that does not read its program: for 30 seconds, \
-then it is closed.";
+A program that does not read holds its client up. A client that does not read holds its program up, for 30 \
+seconds: then it is closed.
 
-const ENVIRONMENT: &str = "\
 ENVIRONMENT OF THE PROGRAM
   REMOTE_ADDR, REMOTE_PORT       the client; missing on a Unix socket
   REQUEST_URI                    path and query as they were sent
@@ -56,7 +55,7 @@ EXAMPLES
   wsync serve exec --clear-env --stderr drop ./untrusted";
 
 #[derive(Args, Debug, Clone)]
-#[command(long_about = ABOUT, after_help = ENVIRONMENT)]
+#[command(after_help = MORE)]
 pub(super) struct ExecOptions {
     /// Send what the program writes as binary messages, as it comes, and write messages as they are
     #[arg(short, long)]
@@ -70,7 +69,7 @@ pub(super) struct ExecOptions {
     /// Give the program no variables of this environment but PATH
     #[arg(long)]
     clear_env: bool,
-    /// How long a program may take to end, in seconds
+    /// How long a program may take to end before it is told to, and made to, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     grace: f64,
     /// The program and its arguments
@@ -182,9 +181,9 @@ impl Exec {
         }
     }
 
-    /// How long a connection takes at most once its client is gone.
+    /// How long a connection takes at most once its client is gone: input, SIGTERM, and what is left behind.
     pub(super) fn ending(&self) -> Duration {
-        2 * self.grace
+        3 * self.grace
     }
 
     pub(super) fn kill_all(&self) {
@@ -195,13 +194,11 @@ impl Exec {
 /// Whether a program can be found, where the system will look for it.
 fn is_there(program: &OsStr) -> bool {
     let path = Path::new(program);
-    match path.components().count() {
-        1 if !program.as_encoded_bytes().contains(&b'/') => {
-            let folders = env::var_os("PATH").unwrap_or_default();
-            env::split_paths(&folders).any(|folder| folder.join(path).is_file())
-        }
-        _ => path.is_file(),
+    if program.as_encoded_bytes().contains(&b'/') {
+        return path.is_file();
     }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join(path).is_file())
 }
 
 /// What a program writes on its standard error, line by line, until nobody has it any more.

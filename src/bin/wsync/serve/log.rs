@@ -34,9 +34,10 @@ impl Log {
 
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
-            let time = Timestamp::now().strftime("%H:%M:%SZ");
-            // Perhaps nobody reads it.
-            let _ = writeln!(io::stderr(), "{time} {text}");
+            tell(&format!(
+                "{} {text}",
+                Timestamp::now().strftime("%H:%M:%SZ")
+            ));
         }
     }
 
@@ -79,6 +80,12 @@ impl Visit {
         let why = escaped(&why);
         self.line(&format!("closed after {open_for:.1} s{counts}: {why}"));
     }
+}
+
+/// A line on standard error, in one piece: other processes may write there, too.
+pub(crate) fn tell(text: &str) {
+    // Perhaps nobody reads it.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Who closed, and with what; the answer is mostly the same.

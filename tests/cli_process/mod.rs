@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod recordings;
+
 use super::common::{LATE, eventually};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
