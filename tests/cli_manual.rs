@@ -81,7 +81,7 @@ fn help_goes_out_and_mistakes_are_told_apart_from_it() {
     watchdog(60, || {
         let help = run(&["connect", "--help"], b"");
         assert!(
-            help.status == 0 && help.out.contains("Examples:"),
+            help.status == 0 && help.out.contains("EXAMPLES"),
             "{help:?}"
         );
         for heading in [

@@ -22,12 +22,12 @@ pub(crate) struct Man {
 }
 
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
+EXAMPLES
   wsync completions bash >~/.local/share/bash-completion/completions/wsync
   wsync completions fish >~/.config/fish/completions/wsync.fish";
 
 pub(crate) const MAN_EXAMPLES: &str = "\
-Examples:
+EXAMPLES
   wsync man | man -l -
   wsync man ~/.local/share/man/man1";
 
@@ -134,7 +134,7 @@ fn write(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
             roff.text([roman(*meaning)]);
         }
     }
-    if let Some((before, examples)) = examples.split_once("Examples:\n") {
+    if let Some((before, examples)) = examples.split_once("EXAMPLES\n") {
         if !before.trim().is_empty() {
             roff.control("SH", ["NOTES"]);
             roff.text([roman(before.trim())]);
