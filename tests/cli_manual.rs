@@ -48,6 +48,7 @@ fn a_page_has_the_sections_that_are_looked_for() {
             "\"EXIT STATUS\"",
             "ENVIRONMENT",
             "FILES",
+            "EXAMPLES",
         ] {
             assert!(sections.contains(&section), "{sections:?}");
         }

@@ -194,6 +194,28 @@ fn pings_and_counts_are_told() {
 }
 
 #[test]
+fn what_is_logged_stands_above_the_line_too() {
+    watchdog(60, || {
+        let (say, said) = channel::<()>();
+        let said = Mutex::new(said);
+        let server = serve(move |ws| {
+            let _ = said.lock().unwrap().recv();
+            let _ = ws.close_with(1000, "");
+        });
+        let mut terminal = connected(&["connect", "-v", "-r", &server.url]);
+        terminal.press("typed");
+        terminal.until_typed("> typed");
+        drop(say);
+        terminal.until("the log", |rows| {
+            rows.iter().any(|row| row.contains("DEBUG wsync"))
+        });
+        terminal.until_typed("> typed");
+        terminal.press("\u{3}");
+        assert_eq!(terminal.status(), 0);
+    });
+}
+
+#[test]
 fn a_file_is_sent_as_it_is() {
     watchdog(60, || {
         let (sender, came) = channel();
