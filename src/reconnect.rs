@@ -299,6 +299,36 @@ mod tests {
     }
 
     #[test]
+    fn whoever_wants_to_hears_of_each_wait() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", free.local_addr().unwrap());
+        drop(free);
+        let policy = ReconnectPolicy {
+            first: Duration::from_millis(10),
+            base: Duration::from_millis(10),
+            attempts: Some(3),
+            ..ReconnectPolicy::default()
+        };
+        let (sender, waits) = std::sync::mpsc::channel();
+        let mut connections = ClientBuilder::new(url)
+            .reconnect(policy)
+            .on_wait(move |e, delay| {
+                sender.send((e.map(Error::kind), delay)).unwrap();
+            });
+        assert!(connections.next().unwrap().is_err());
+        let waits: Vec<_> = waits.try_iter().collect();
+        assert!(
+            waits.len() == 2 && waits.iter().all(|(kind, _)| *kind == Some("io")),
+            "{waits:?}"
+        );
+        assert!(
+            waits
+                .iter()
+                .all(|(_, delay)| *delay <= Duration::from_millis(20))
+        );
+    }
+
+    #[test]
     fn no_policy_makes_a_delay_that_is_none() {
         let mut policy = ReconnectPolicy::default();
         for factor in [f64::NAN, f64::INFINITY, -1.0, 0.0] {

@@ -5,14 +5,14 @@
 mod cli;
 mod common;
 
-use cli::{Said, echo, ended, run, said, serve, started, wsync};
+use cli::{Said, echo, ended, path, run, said, serve, serve_at, started, wsync};
 use common::{LATE, watchdog};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
-use wsync::{CloseCode, Message, Server, WebSocket};
+use wsync::{CloseCode, Message, WebSocket};
 
 fn closes(code: u16, reason: &'static str) -> impl Fn(WebSocket) + Send + Sync {
     move |ws| drop(ws.close_with(code, reason))
@@ -306,42 +306,35 @@ fn a_signal_closes_normally() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn it_connects_again_and_loses_no_line() {
     watchdog(60, || {
         let (sender, came) = channel();
-        let first = serve(move |ws| {
+        let path = path("again.sock");
+        let first = serve_at(&path, move |ws| {
             sender.send(ws.recv().unwrap()).unwrap();
             let _ = ws.close_with(1012, "");
         });
-        let address = first.server.local_addr();
-        let again = [
-            "connect",
-            "--reconnect",
-            "--max-delay",
-            "0.05",
-            "-n",
-            "1",
-            &first.url,
-        ];
-        let mut child = started(wsync().args(again));
+        let arguments = ["-r", "--max-delay", "0.05", "-n", "1", &first.url];
+        let mut child = started(wsync().arg("connect").args(arguments));
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(b"one\n").unwrap();
         assert_eq!(came.recv_timeout(LATE).unwrap().as_text(), Some("one"));
         first.server.shutdown().unwrap();
-        // The listener of the first is closed by now.
-        let second = Server::bind(address).unwrap();
-        let serving = second.clone();
-        thread::spawn(move || serving.serve(common::echo));
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut told = String::new();
         while !told.contains("connecting again") {
             assert!(err.read_line(&mut told).unwrap() > 0, "{told}");
         }
+        // Sent while there is no server.
         stdin.write_all(b"two\n").unwrap();
+        let _second = serve_at(&path, common::echo);
+        // Its pipe must not fill up.
+        thread::spawn(move || drop(err.read_to_string(&mut told)));
         let said = ended(child);
         assert_eq!((said.status, said.out.as_str()), (0, "two\n"), "{said:?}");
-        second.shutdown().unwrap();
+        std::fs::remove_file(path).unwrap();
     });
 }
 

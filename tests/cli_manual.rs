@@ -48,6 +48,7 @@ fn a_page_has_the_sections_that_are_looked_for() {
             "\"EXIT STATUS\"",
             "ENVIRONMENT",
             "FILES",
+            "EXAMPLES",
         ] {
             assert!(sections.contains(&section), "{sections:?}");
         }
@@ -81,7 +82,7 @@ fn help_goes_out_and_mistakes_are_told_apart_from_it() {
     watchdog(60, || {
         let help = run(&["connect", "--help"], b"");
         assert!(
-            help.status == 0 && help.out.contains("Examples:"),
+            help.status == 0 && help.out.contains("EXAMPLES"),
             "{help:?}"
         );
         for heading in [

@@ -5,7 +5,7 @@
 mod cli;
 mod common;
 
-use cli::{Said, Serves, run, said, serve, serve_with, wsync};
+use cli::{Said, Serves, path, run, said, serve, serve_at, serve_with, wsync};
 use common::proxy::{Speaks, TestProxy};
 use common::{CHAIN, KEY, Scheme, watchdog};
 use sha2::{Digest, Sha256};
@@ -47,7 +47,7 @@ fn has(seen: &str, line: &str) {
 
 /// A file for this test alone, with this in it.
 fn file(name: &str, content: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("wsync-{}-{name}", std::process::id()));
+    let path = path(name);
     std::fs::write(&path, content).unwrap();
     path
 }
@@ -180,11 +180,9 @@ fn addresses_of_http_and_without_a_scheme_lead_there() {
 #[test]
 fn a_unix_socket_leads_there() {
     watchdog(60, || {
-        let path = std::env::temp_dir().join(format!("wsync-{}.sock", std::process::id()));
-        let listener = wsync::Listener::unix(&path).unwrap();
-        let server = Server::builder().listen(listener).build().unwrap();
-        thread::spawn(move || server.serve(tell));
-        assert!(seen(&format!("ws+unix:{}:/there", path.display()), &[]).starts_with("/there\n"));
+        let path = path("options.sock");
+        let server = serve_at(&path, tell);
+        assert!(seen(&format!("{}:/there", server.url), &[]).starts_with("/there\n"));
         std::fs::remove_file(&path).unwrap();
     });
 }

@@ -7,7 +7,7 @@ mod cli;
 mod common;
 
 use cli::terminal::Terminal;
-use cli::{echo, serve};
+use cli::{echo, path, serve, serve_at};
 use common::{LATE, eventually, watchdog};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
@@ -194,6 +194,28 @@ fn pings_and_counts_are_told() {
 }
 
 #[test]
+fn what_is_logged_stands_above_the_line_too() {
+    watchdog(60, || {
+        let (say, said) = channel::<()>();
+        let said = Mutex::new(said);
+        let server = serve(move |ws| {
+            let _ = said.lock().unwrap().recv();
+            let _ = ws.close_with(1000, "");
+        });
+        let mut terminal = connected(&["connect", "-v", "-r", &server.url]);
+        terminal.press("typed");
+        terminal.until_typed("> typed");
+        drop(say);
+        terminal.until("the log", |rows| {
+            rows.iter().any(|row| row.contains("DEBUG wsync"))
+        });
+        terminal.until_typed("> typed");
+        terminal.press("\u{3}");
+        assert_eq!(terminal.status(), 0);
+    });
+}
+
+#[test]
 fn a_file_is_sent_as_it_is() {
     watchdog(60, || {
         let (sender, came) = channel();
@@ -295,30 +317,29 @@ fn a_terminal_that_goes_away_closes_the_connection() {
 #[test]
 fn it_connects_again_and_says_so() {
     watchdog(60, || {
-        let first = serve(|ws| drop(ws.close_with(1012, "")));
-        let (address, url) = (first.server.local_addr(), first.url.clone());
+        let path = path("again-terminal.sock");
+        let first = serve_at(&path, |ws| drop(ws.close_with(1012, "")));
+        let url = first.url.clone();
         let mut terminal = Terminal::start(&["connect", "-r", "--max-delay", "0.2", &url]);
-        terminal.until("a wait", |rows| {
-            rows.iter()
-                .any(|row| row.starts_with("connecting again in"))
-        });
+        let told =
+            |part: &'static str| move |rows: &[String]| rows.iter().any(|row| row.contains(part));
+        terminal.until("a wait", told("connecting again in"));
         first.server.shutdown().unwrap();
-        terminal.until("a refusal", |rows| {
-            rows.iter().any(|row| row.contains("not connected: "))
-        });
-        let second = Server::bind(address).unwrap();
-        let serving = second.clone();
-        std::thread::spawn(move || serving.serve(common::echo));
-        terminal.press("/nothing\r");
-        let greeting = format!("Connected to {url}");
+        terminal.until("a refusal", told("not connected: No such file"));
+        let _second = serve_at(&path, common::echo);
         terminal.until("another connection", |rows| {
-            rows.iter().filter(|row| **row == greeting).count() >= 2
+            let last = rows
+                .iter()
+                .rposition(|row| row.contains("connecting again in"));
+            rows[last.unwrap()..]
+                .iter()
+                .any(|row| *row == format!("Connected to {url}"))
         });
         terminal.press("hello\r");
         terminal.until_row("< hello");
         terminal.press("/close\r");
         assert_eq!(terminal.status(), 0);
-        second.shutdown().unwrap();
+        std::fs::remove_file(path).unwrap();
     });
 }
 
@@ -326,7 +347,7 @@ fn it_connects_again_and_says_so() {
 fn the_history_is_kept_for_the_user_alone() {
     watchdog(60, || {
         let (echo, _ends) = echo();
-        let state = std::env::temp_dir().join(format!("wsync-history-{}", std::process::id()));
+        let state = path("history");
         let state_home = [("XDG_STATE_HOME", state.to_str().unwrap())];
         let file = state.join("wsync/history");
         for arguments in [

@@ -212,6 +212,25 @@ fn the_hook_is_called_before_anything_else_is_sent() {
 }
 
 #[test]
+fn who_has_heard_of_a_connection_can_send_on_it() {
+    watchdog(60, || {
+        let (tell, first) = channel();
+        let serving = Serving::new(server_builder(Scheme::Ws), move |ws| {
+            let _ = tell.send(ws.recv().unwrap());
+        });
+        let builder = client_builder(Scheme::Ws, serving.port);
+        let slow = |_: &wsync::Sender| {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(())
+        };
+        let client = builder.persistent(quick()).on_open(slow).start().unwrap();
+        assert!(matches!(next(&client), PersistentEvent::Connected { .. }));
+        client.send("hello").unwrap();
+        assert_eq!(first.recv_timeout(LATE).unwrap(), Message::from("hello"));
+    });
+}
+
+#[test]
 fn without_a_connection_messages_come_back_or_wait_as_far_as_there_is_room() {
     watchdog(60, || {
         let port = free_port();

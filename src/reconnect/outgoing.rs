@@ -70,8 +70,6 @@ impl Shared {
         let mut state = self.lock();
         state.sender = Some(sender.clone());
         state.epoch += 1;
-        drop(state);
-        self.send_waiting();
     }
 
     pub(super) fn disconnected(&self) {
@@ -145,7 +143,7 @@ impl Shared {
     }
 
     /// Sends what waits, in order, unless a thread does so already.
-    fn send_waiting(&self) {
+    pub(super) fn send_waiting(&self) {
         let mut state = self.lock();
         if state.sending {
             return;

@@ -353,10 +353,13 @@ impl Work {
     }
 
     fn serve(&self, ws: &WebSocket, reconnects: u64) {
-        self.put(PersistentEvent::Connected { reconnects });
         let opened = (self.on_open)(ws.sender());
         if opened.is_ok() {
             self.shared.connected(ws.sender());
+        }
+        self.put(PersistentEvent::Connected { reconnects });
+        if opened.is_ok() {
+            self.shared.send_waiting();
             while let Ok(message) = ws.recv_or(self.shared.stop()) {
                 self.put(PersistentEvent::Message(message));
             }

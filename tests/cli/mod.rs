@@ -105,3 +105,25 @@ pub(crate) fn echo() -> (Serves, std::sync::mpsc::Receiver<Closed>) {
     });
     (serves, ends)
 }
+
+/// A server on a Unix socket, whose address is free again as soon as the server has stopped.
+#[cfg(unix)]
+pub(crate) fn serve_at(
+    path: &std::path::Path,
+    handler: impl Fn(WebSocket) + Send + Sync + 'static,
+) -> Serves {
+    let _ = std::fs::remove_file(path);
+    let listener = wsync::Listener::unix(path).unwrap();
+    let server = Server::builder().listen(listener).build().unwrap();
+    let serving = server.clone();
+    thread::spawn(move || serving.serve(handler));
+    Serves {
+        url: format!("ws+unix:{}", path.display()),
+        server,
+    }
+}
+
+/// A path for this test alone.
+pub(crate) fn path(name: &str) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("wsync-{}-{name}", std::process::id()))
+}

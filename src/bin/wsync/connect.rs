@@ -35,7 +35,7 @@ pub(crate) const EXAMPLES: &str = "\
 On a terminal, lines are edited and sent, and messages come above them; /help tells what else there is. Without \
 one, lines of standard input go out, and messages come out on standard output, each followed by a line's end.
 
-Examples:
+EXAMPLES
   wsync connect wss://example.org/feed
   wsync connect -H 'Cookie: a=b' -o https://example.org localhost:9001
   echo hello | wsync connect -n 1 ws://localhost:9001

@@ -3,9 +3,9 @@
 mod bench;
 mod client_options;
 mod connect;
-mod escaped;
 mod failure;
 mod interrupt;
+mod logs;
 mod manual;
 mod record;
 mod recording;
@@ -17,12 +17,18 @@ mod show;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
+const EXAMPLES: &str = "\
+Exit status: 0 closed normally, 1 not connected, 2 usage, 3 ended abnormally.
+
+EXAMPLES
+  wsync connect wss://example.org/feed
+  echo hello | wsync connect -n 1 ws://localhost:9001
+  wsync man | man -l -";
+
 /// WebSockets from the shell: talk to a server, be one, measure one, record what one says.
 #[derive(Parser)]
 #[command(name = "wsync", version, arg_required_else_help = true)]
-#[command(
-    after_help = "Exit status: 0 closed normally, 1 not connected, 2 usage, 3 ended abnormally."
-)]
+#[command(after_help = EXAMPLES)]
 struct Cli {
     /// Log to standard error what the library logs; twice for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -62,7 +68,10 @@ fn main() -> ExitCode {
         1 => log::LevelFilter::Debug,
         _ => log::LevelFilter::Trace,
     };
-    env_logger::Builder::new().filter_level(level).init();
+    env_logger::Builder::new()
+        .filter_module("wsync", level)
+        .target(env_logger::Target::Pipe(Box::new(logs::Logs)))
+        .init();
     anstream::ColorChoice::write_global(match cli.color {
         clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
         clap::ColorChoice::Always => anstream::ColorChoice::Always,

@@ -6,7 +6,7 @@ use clap_mangen::Man as Page;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write, stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub(crate) struct Completions {
@@ -22,12 +22,12 @@ pub(crate) struct Man {
 }
 
 pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
+EXAMPLES
   wsync completions bash >~/.local/share/bash-completion/completions/wsync
   wsync completions fish >~/.config/fish/completions/wsync.fish";
 
 pub(crate) const MAN_EXAMPLES: &str = "\
-Examples:
+EXAMPLES
   wsync man | man -l -
   wsync man ~/.local/share/man/man1";
 
@@ -101,25 +101,34 @@ pub(crate) fn man(arguments: &Man, command: clap::Command) -> Result<(), Failure
         return written(stdout().write_all(&page));
     };
     fs::create_dir_all(dir).map_err(|e| Failure::file(dir, &e))?;
-    for command in command.get_subcommands().chain([&command]) {
-        let path = dir.join(Page::new(command.clone()).get_filename());
-        let page = File::create(&path).and_then(|mut file| write(command, &mut file));
-        page.map_err(|e| Failure::file(&path, &e))?;
-    }
-    Ok(())
+    pages(&command, dir)
 }
 
-/// One page.
+/// The page of a command, and those of its commands.
+fn pages(command: &clap::Command, dir: &Path) -> Result<(), Failure> {
+    let path = dir.join(Page::new(command.clone()).get_filename());
+    let page = File::create(&path).and_then(|mut file| write(command, &mut file));
+    page.map_err(|e| Failure::file(&path, &e))?;
+    let mut own = command.get_subcommands();
+    own.try_for_each(|command| match command.get_name() {
+        "help" => Ok(()),
+        _ => pages(command, dir),
+    })
+}
+
 fn write(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
-    // What stands behind the options in the help has a section of its own here.
-    let examples = command
-        .get_after_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let page = Page::new(command.clone()).manual("User Commands");
+    let version = concat!("wsync ", env!("CARGO_PKG_VERSION"));
+    let page = Page::new(command.clone())
+        .source(version)
+        .manual("User Commands");
     page.render_title(out)?;
     page.render_name_section(out)?;
-    page.render_synopsis_section(out)?;
+    // The page's own would name each option.
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([roman(usage.trim_start_matches("Usage: "))]);
+    roff.to_writer(out)?;
     page.render_description_section(out)?;
     page.render_options_section(out)?;
     if command.has_subcommands() {
@@ -134,20 +143,28 @@ fn write(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
             roff.text([roman(*meaning)]);
         }
     }
-    if let Some((before, examples)) = examples.split_once("Examples:\n") {
-        if !before.trim().is_empty() {
-            roff.control("SH", ["NOTES"]);
-            roff.text([roman(before.trim())]);
-        }
-        roff.control("SH", ["EXAMPLES"]);
-        for example in examples.lines() {
-            roff.control("PP", []);
-            roff.control("nf", []);
-            roff.text([roman(example.trim())]);
-            roff.control("fi", []);
-        }
-    }
+    let after = command.get_after_help().map(ToString::to_string);
+    notes(after.as_deref().unwrap_or_default(), &mut roff);
     roff.to_writer(out)
+}
+
+/// What stands behind the options in the help.
+fn notes(after: &str, roff: &mut Roff) {
+    let (notes, examples) = after.split_once("EXAMPLES\n").unwrap_or((after, ""));
+    // They have a section of their own.
+    let notes = notes.trim();
+    if !notes.is_empty() && !notes.starts_with("Exit status") {
+        roff.control("SH", ["NOTES"]);
+        roff.text([roman(notes)]);
+    }
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+        roff.control("nf", []);
+        for example in examples.lines() {
+            roff.text([roman(example.strip_prefix("  ").unwrap_or(example))]);
+        }
+        roff.control("fi", []);
+    }
 }
 
 /// Whoever reads may have had enough.

@@ -1,11 +1,11 @@
 //! `wsync record`: what a server sends, with its timing, into a file.
 
 use crate::client_options::{ClientOptions, seconds};
-use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::recording::{Entry, Header, VERSION, What, write_line};
 use crate::serve::tell;
+use crate::show;
 use clap::Args;
 use crossbeam_channel::Receiver;
 use jiff::Timestamp;
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tell(&format!("{messages} messages in {time:.1} s; {how}"));
     }
     match end {
-        End::Failed(error) => Err(Failure::Abnormal(escaped(&error.to_string()))),
+        End::Failed(error) => Err(Failure::Abnormal(error.to_string())),
         _ => Ok(()),
     }
 }
@@ -117,7 +117,7 @@ impl End {
     fn text(&self) -> String {
         match self {
             End::Stopped => "stopped".into(),
-            End::Closed(how) => escaped(how),
+            End::Closed(how) => show::line(how),
             End::Failed(_) => "not ended by a normal close".into(),
         }
     }

@@ -1,7 +1,6 @@
 //! `wsync replay`: a recording, sent again with its timing.
 
 use crate::client_options::{ClientOptions, LONGEST};
-use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::recording::{Recording, What};
@@ -144,7 +143,7 @@ fn visit(player: &Player, arguments: &Arguments, url: &str) -> Result<(), Failur
     }
     let normal = ws.closed().is_some_and(|closed| closed.is_normal());
     match error {
-        Some(error) if !normal => Err(Failure::Abnormal(escaped(&error.to_string()))),
+        Some(error) if !normal => Err(Failure::Abnormal(error.to_string())),
         _ => Ok(()),
     }
 }

@@ -32,11 +32,12 @@ pub(crate) fn block(text: &str, indent: &str, paint: &Paint) -> String {
 }
 
 /// Bytes by offset, in hexadecimal and as ASCII, and how many are left out.
-pub(crate) fn dump(bytes: &[u8], most: usize, indent: &str) -> String {
+pub(crate) fn dump(bytes: &[u8], most: usize, indent: &str, paint: &Paint) -> String {
+    let note = paint.note;
     let mut dump = String::new();
     let shown = &bytes[..bytes.len().min(most)];
     for (n, row) in shown.chunks(16).enumerate() {
-        let _ = write!(dump, "{indent}{:08x} ", n * 16);
+        let _ = write!(dump, "{indent}{note}{:08x}{note:#} ", n * 16);
         for i in 0..16 {
             let gap = if i == 8 { "  " } else { " " };
             match row.get(i) {
@@ -48,7 +49,11 @@ pub(crate) fn dump(bytes: &[u8], most: usize, indent: &str) -> String {
             b' '..=b'~' => b as char,
             _ => '.',
         });
-        let _ = writeln!(dump, "  |{}|", ascii.collect::<String>());
+        let _ = writeln!(
+            dump,
+            "  {note}|{note:#}{}{note}|{note:#}",
+            ascii.collect::<String>()
+        );
     }
     match bytes.len() - shown.len() {
         0 => {}
@@ -137,7 +142,7 @@ impl Paint {
         Paint {
             incoming: AnsiColor::Cyan.on_default().bold(),
             note: Style::new().dimmed(),
-            error: AnsiColor::Red.on_default().bold(),
+            error: AnsiColor::Red.on_default(),
             good: AnsiColor::Green.on_default().bold(),
             escape: AnsiColor::Yellow.on_default(),
         }
@@ -220,12 +225,12 @@ mod tests {
         let bytes: Vec<u8> = (0x3c..0x50).collect();
         let expected = "  00000000  3c 3d 3e 3f 40 41 42 43  44 45 46 47 48 49 4a 4b  |<=>?@ABCDEFGHIJK|\n  \
                         00000010  4c 4d 4e 4f                                       |LMNO|\n";
-        assert_eq!(dump(&bytes, 100, "  "), expected);
+        assert_eq!(dump(&bytes, 100, "  ", &PLAIN), expected);
         assert_eq!(
-            dump(&bytes, 1, ""),
+            dump(&bytes, 1, "", &PLAIN),
             format!("00000000  3c{}|<|\n\u{2026} and 19 bytes\n", " ".repeat(48))
         );
-        assert_eq!(dump(&[], 1, ""), "");
+        assert_eq!(dump(&[], 1, "", &PLAIN), "");
     }
 
     #[test]
@@ -277,7 +282,7 @@ mod tests {
 
         #[test]
         fn a_dump_has_only_what_is_printed(bytes in any::<Vec<u8>>(), most in 0usize..40) {
-            let dump = dump(&bytes, most, "");
+            let dump = dump(&bytes, most, "", &PLAIN);
             prop_assert!(!dump.chars().any(|c| is_hidden(c) && c != '\n'));
             prop_assert_eq!(dump.lines().count(), most.min(bytes.len()).div_ceil(16) + usize::from(bytes.len() > most));
         }

@@ -4,8 +4,8 @@ use super::closed_loop;
 use super::paced;
 use super::payload::Payload;
 use super::report::count;
-use crate::escaped::escaped;
 use crate::failure::Failure;
+use crate::show;
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -195,7 +195,7 @@ impl Load {
                     other = Some(self.payload.difference(number, &message));
                 }
                 Err(Nothing::Timeout) => break,
-                Err(Nothing::Closed(error)) => return Err(escaped(&error.to_string())),
+                Err(Nothing::Closed(error)) => return Err(show::line(&error.to_string())),
             }
         }
         let timeout = self.timeout.as_secs_f64();
@@ -252,14 +252,14 @@ fn collect(
 fn close(ws: &WebSocket) -> Result<(), Failure> {
     match ws.close() {
         Ok(closed) if closed.is_normal() => Ok(()),
-        Ok(closed) => Err(Failure::Abnormal(escaped(&closed.to_string()))),
+        Ok(closed) => Err(Failure::Abnormal(closed.to_string())),
         Err(error) => Err(lost(&error)),
     }
 }
 
 /// The connection ended within the measurement.
 pub(super) fn lost(error: &Error) -> Failure {
-    let error = escaped(&error.to_string());
+    let error = show::line(&error.to_string());
     Failure::Abnormal(format!("the measurement was cut short: {error}"))
 }
 

@@ -22,7 +22,7 @@ pub(super) fn message(message: &Message, full: bool, paint: &Paint) -> String {
         }
         Message::Binary(bytes) => {
             let size = show::count(bytes.len() as u64, "byte");
-            let dump = show::dump(bytes, most(show::DUMPED), "  ");
+            let dump = show::dump(bytes, most(show::DUMPED), "  ", paint);
             format!("{mark}<{mark:#} {note}binary, {size}{note:#}\n{dump}")
         }
     }
@@ -30,34 +30,121 @@ pub(super) fn message(message: &Message, full: bool, paint: &Paint) -> String {
 
 /// What is known of a connection that has opened.
 pub(super) fn banner(ws: &WebSocket, url: &str, insecure: bool, paint: &Paint) -> String {
-    let (good, note) = (paint.good, paint.note);
-    let mut banner = format!("{good}Connected{good:#} to {}\n", show::line(url));
-    let mut row = |name: &str, value: &str| {
-        let value = show::styled_line(value, paint);
-        banner.push_str(&format!("  {note}{name:12}{note:#} {value}\n"));
+    let head = ws.response();
+    let secure = ws.request().uri().scheme_str() == Some("wss") || url.starts_with("wss:");
+    let checked = if insecure {
+        "certificate not checked"
+    } else {
+        "certificate checked"
     };
-    row("status", &ws.response().status().to_string());
-    if let Some(address) = ws.peer_addr() {
-        row("address", &address.to_string());
+    let server = head.headers().get(http::header::SERVER);
+    let rows = [
+        ("status", Some(head.status().to_string())),
+        ("address", ws.peer_addr().map(|address| address.to_string())),
+        (
+            "server",
+            server.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        ),
+        (
+            "subprotocol",
+            Some(ws.subprotocol().unwrap_or("none").to_owned()),
+        ),
+        ("compression", Some(compression(ws))),
+        ("TLS", secure.then(|| checked.to_owned())),
+    ];
+    let good = paint.good;
+    format!(
+        "{good}Connected{good:#} to {}\n{}",
+        show::line(url),
+        table(rows, paint)
+    )
+}
+
+/// What waits in the receive queue.
+pub(super) fn queue(ws: &WebSocket, paused: bool, paint: &Paint) -> String {
+    let queue = ws.queue();
+    let (capacity, high, stats) = (queue.capacity(), queue.high_water(), queue.stats());
+    let (number, count) = (show::number, show::count);
+    let mut waiting = format!(
+        "{} of {}, {} of {}",
+        number(queue.len() as u64),
+        count(capacity.messages as u64, "message"),
+        number(queue.bytes() as u64),
+        count(capacity.bytes as u64, "byte"),
+    );
+    if let Some(age) = queue.oldest_age() {
+        waiting.push_str(&format!("; the oldest for {}", show::duration(age)));
     }
-    row("subprotocol", ws.subprotocol().unwrap_or("none"));
-    row("compression", &compression(ws));
-    if let Some(server) = ws.response().headers().get(http::header::SERVER) {
-        row("server", &String::from_utf8_lossy(server.as_bytes()));
-    }
-    if ws.request().uri().scheme_str() == Some("wss")
-        || url.to_ascii_lowercase().starts_with("wss:")
-    {
-        row(
-            "TLS",
-            if insecure {
-                "certificate not checked"
-            } else {
-                "certificate checked"
-            },
+    let (messages, bytes) = (
+        count(high.messages as u64, "message"),
+        count(high.bytes as u64, "byte"),
+    );
+    let counts = format!(
+        "{} received, {} taken, {} dropped",
+        number(stats.received),
+        number(stats.delivered),
+        number(stats.dropped)
+    );
+    let rows = [
+        ("waiting", Some(waiting)),
+        ("most", Some(format!("{messages}, {bytes}"))),
+        ("counts", Some(counts)),
+        ("reading", Some(reading(ws, paused))),
+    ];
+    table(rows, paint)
+}
+
+/// What a connection has counted.
+pub(super) fn stats(ws: &WebSocket, paint: &Paint) -> String {
+    let stats = ws.stats();
+    let traffic = |messages, bytes, wire| {
+        let (bytes, wire) = (show::size(bytes), show::size(wire));
+        Some(format!(
+            "{}, {bytes}; {wire} on the wire",
+            show::count(messages, "message")
+        ))
+    };
+    let both = |sent, received| Some(format!("{sent} sent, {received} received"));
+    // Of the pings that are sent unasked.
+    let latency = ws.sender().latency().map(|latency| {
+        let (average, best) = (
+            show::duration(latency.smoothed),
+            show::duration(latency.minimum),
         );
-    }
-    banner
+        format!("{average} on average, {best} at best")
+    });
+    let rows = [
+        ("open for", Some(show::duration(stats.open_for))),
+        (
+            "sent",
+            traffic(stats.sent, stats.sent_bytes, stats.wire_sent),
+        ),
+        (
+            "received",
+            traffic(
+                stats.queue.received,
+                stats.queue.received_bytes,
+                stats.wire_received,
+            ),
+        ),
+        ("pings", both(stats.pings_sent, stats.pings_received)),
+        ("pongs", both(stats.pongs_sent, stats.pongs_received)),
+        ("latency", latency),
+    ];
+    table(rows, paint)
+}
+
+/// A row for each thing that is known.
+fn table<const N: usize>(rows: [(&str, Option<String>); N], paint: &Paint) -> String {
+    let note = paint.note;
+    let known = rows
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let row = |(name, value): (&str, String)| {
+        let value = show::styled_line(&value, paint);
+        format!("  {note}{name:11}{note:#}  {value}\n")
+    };
+    known.map(row).collect()
 }
 
 fn compression(ws: &WebSocket) -> String {
@@ -80,30 +167,6 @@ fn compression(ws: &WebSocket) -> String {
     }
 }
 
-/// What waits in the receive queue.
-pub(super) fn queue(ws: &WebSocket, paused: bool) -> String {
-    let queue = ws.queue();
-    let (capacity, high, stats) = (queue.capacity(), queue.high_water(), queue.stats());
-    let oldest = match queue.oldest_age() {
-        Some(age) => format!("; the oldest for {}", show::duration(age)),
-        None => String::new(),
-    };
-    format!(
-        "  waiting     {} of {}, {} of {}{oldest}\n  most        {}, {}\n  \
-         counts      {} received, {} taken, {} dropped\n  reading     {}\n",
-        show::number(queue.len() as u64),
-        show::count(capacity.messages as u64, "message"),
-        show::number(queue.bytes() as u64),
-        show::count(capacity.bytes as u64, "byte"),
-        show::count(high.messages as u64, "message"),
-        show::count(high.bytes as u64, "byte"),
-        show::number(stats.received),
-        show::number(stats.delivered),
-        show::number(stats.dropped),
-        reading(ws, paused),
-    )
-}
-
 /// Whether the reader goes on. Its pauses grow while it does not.
 fn reading(ws: &WebSocket, paused: bool) -> String {
     let before = ws.queue().stats().paused;
@@ -118,33 +181,4 @@ fn reading(ws: &WebSocket, paused: bool) -> String {
         Duration::ZERO => state.into(),
         stopped => format!("{state}; stopped for {} in all", show::duration(stopped)),
     }
-}
-
-/// What a connection has counted.
-pub(super) fn stats(ws: &WebSocket) -> String {
-    let stats = ws.stats();
-    let size = show::size;
-    let latency = match ws.sender().latency() {
-        Some(latency) => format!(
-            "{} on average, {} at best",
-            show::duration(latency.smoothed),
-            show::duration(latency.minimum)
-        ),
-        None => "not known yet".into(),
-    };
-    format!(
-        "  open for    {}\n  sent        {}, {}; {} on the wire\n  received    {}, {}; {} on the wire\n  \
-         pings       {} sent, {} received\n  pongs       {} sent, {} received\n  latency     {latency}\n",
-        show::duration(stats.open_for),
-        show::count(stats.sent, "message"),
-        size(stats.sent_bytes),
-        size(stats.wire_sent),
-        show::count(stats.queue.received, "message"),
-        size(stats.queue.received_bytes),
-        size(stats.wire_received),
-        stats.pings_sent,
-        stats.pings_received,
-        stats.pongs_sent,
-        stats.pongs_received,
-    )
 }

@@ -63,8 +63,8 @@ impl Output {
             (Form::Shown(paint), Message::Text(text)) => {
                 writeln!(self.out, "{}", show::block(text, "", paint))
             }
-            (Form::Shown(_), Message::Binary(bytes)) => {
-                write!(self.out, "{}", show::dump(bytes, usize::MAX, ""))
+            (Form::Shown(paint), Message::Binary(bytes)) => {
+                write!(self.out, "{}", show::dump(bytes, usize::MAX, "", paint))
             }
             (Form::Plain, Message::Text(text)) => writeln!(self.out, "{}", text.as_str()),
             (Form::Plain, Message::Binary(bytes)) => match self.binary_as {

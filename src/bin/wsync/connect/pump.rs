@@ -26,15 +26,15 @@ pub(super) fn run(
     view: &View,
     connections: impl Iterator<Item = Result<Arc<WebSocket>, Error>>,
 ) -> Result<String, Failure> {
+    let mut greeted = false;
     for connected in connections {
         let ws = connected.map_err(Failure::NotConnected)?;
         session.opened(&ws);
-        session.display.print(format::banner(
-            &ws,
-            &view.url,
-            view.insecure,
-            &session.paint,
-        ));
+        let banner = format::banner(&ws, &view.url, view.insecure, &session.paint);
+        session.display.print(banner);
+        if !std::mem::replace(&mut greeted, true) {
+            session.say("a line is sent; /help shows what else there is, Ctrl-D closes");
+        }
         let error = take(session, view, &ws);
         session.ended();
         let end = verdict(&error, session.is_closing());

@@ -164,8 +164,12 @@ impl Session {
             Command::Binary(bytes) => ws.send(bytes).map_err(Error::from),
             Command::File(path) => return self.file(ws, &path),
             Command::Ping(payload) => self.send_ping(ws, payload),
-            Command::Queue => return self.display.print(format::queue(ws, self.is_paused())),
-            Command::Stats => return self.display.print(format::stats(ws)),
+            Command::Queue => {
+                return self
+                    .display
+                    .print(format::queue(ws, self.is_paused(), &self.paint));
+            }
+            Command::Stats => return self.display.print(format::stats(ws, &self.paint)),
             _ => Ok(()),
         };
         if let Err(error) = sent {

@@ -9,6 +9,7 @@ use super::pump::{self, View};
 use super::screen::Screen;
 use super::session::Session;
 use crate::failure::Failure;
+use crate::logs;
 use crate::show::{self, Paint};
 use anstream::{AutoStream, ColorChoice};
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -57,6 +58,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let paint = Paint::new(colours);
     let (display, texts) = display().map_err(no_terminal)?;
     let session = Arc::new(Session::new(display, paint, stop));
+    let shows = Arc::clone(&session);
+    logs::shown_by(Some(Box::new(move |lines| shows.display.print(lines))));
     if let Source::One(ws) = &source {
         // What is typed ahead is to go out, too.
         session.opened(ws);
@@ -81,7 +84,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         others: worker(&session),
         session,
     };
-    if !talk.until(&over, &texts) {
+    let waited = talk.until(&over, &texts);
+    logs::shown_by(None);
+    if !waited {
         return Err(Failure::Abnormal(
             "ended without a closing handshake".into(),
         ));

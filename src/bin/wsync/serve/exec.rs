@@ -5,9 +5,9 @@ use super::environment::Environment;
 use super::pipes::{self, Framing};
 use super::program::Programs;
 use crate::client_options::seconds;
-use crate::escaped::escaped;
 use crate::failure::Failure;
 use crate::server_options::ServerOptions;
+use crate::show;
 use clap::{Args, ValueEnum};
 use crossbeam_channel::bounded;
 use std::ffi::{OsStr, OsString};
@@ -211,7 +211,7 @@ fn tell(stderr: ChildStderr, visit: Visit) -> io::Result<()> {
             Ok(1..)
         ) {
             let text = String::from_utf8_lossy(&line);
-            visit.line(&format!("says: {}", escaped(text.trim_end())));
+            visit.line(&format!("says: {}", show::line(text.trim_end())));
             line.clear();
         }
     };

@@ -1,6 +1,6 @@
 //! What a server tells of its clients, on standard error.
 
-use crate::escaped::escaped;
+use crate::show;
 use jiff::Timestamp;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -49,13 +49,13 @@ impl Log {
             began: Instant::now(),
         };
         let peer = upgrade.peer_addr();
-        let path = escaped(&upgrade.request().uri().to_string());
+        let path = show::line(&upgrade.request().uri().to_string());
         visit.line(&format!("opens {path} from {}", name(peer)));
         visit
     }
 
     pub(crate) fn refused(&self, error: &Error) {
-        self.line(&format!("refused: {}", escaped(&error.to_string())));
+        self.line(&format!("refused: {}", show::line(&error.to_string())));
     }
 }
 
@@ -77,7 +77,7 @@ impl Visit {
         if let Some(error) = error.filter(|error| !matches!(error, Error::Closed(_))) {
             why = format!("{error}; {why}");
         }
-        let why = escaped(&why);
+        let why = show::line(&why);
         self.line(&format!("closed after {open_for:.1} s{counts}: {why}"));
     }
 }
