@@ -44,7 +44,7 @@ struct Cli {
 enum Command {
     /// Talk to a server: lines in, messages out
     #[command(after_help = connect::EXAMPLES)]
-    Connect(connect::Arguments),
+    Connect(Box<connect::Arguments>),
     /// Be a server: echo, broadcast, or a program for each connection
     Serve(serve::Arguments),
     /// Measure the latency and throughput of a server that echoes
