@@ -12,10 +12,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use wsync::WebSocket;
+use wsync::{RecvTimeoutError, WebSocket};
 
 /// One answer, or one state that a page must come to.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// An expression that has no answer is asked for again.
+const AGAIN: Duration = Duration::from_secs(20);
 /// How often a page is asked for its state.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -91,16 +93,31 @@ impl Chromium {
     }
 
     fn call(&self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let answer = self.ask(session, method, params, PATIENCE);
+        answer.unwrap_or_else(|| panic!("{method}: no answer"))
+    }
+
+    /// `None` if there is no answer in time.
+    fn ask(
+        &self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+        within: Duration,
+    ) -> Option<Value> {
         let id = self.next.replace(self.next.get() + 1);
         let mut request = json!({"id": id, "method": method, "params": params});
         if let Some(session) = session {
             request["sessionId"] = session.into();
         }
         self.ws.send(request.to_string()).unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + within;
         loop {
-            let message = self.ws.recv_deadline(deadline);
-            let message = message.unwrap_or_else(|e| panic!("{method}: {e}"));
+            let message = match self.ws.recv_deadline(deadline) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(error) => panic!("{method}: {error}"),
+            };
             let mut message: Value = serde_json::from_str(message.as_text().unwrap()).unwrap();
             if message["method"] == "Runtime.exceptionThrown" {
                 let details = message["params"]["exceptionDetails"].to_string();
@@ -108,7 +125,7 @@ impl Chromium {
             }
             if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
-                return message["result"].take();
+                return Some(message["result"].take());
             }
         }
     }
@@ -133,10 +150,19 @@ impl Page<'_> {
         self.chromium.call(Some(&self.session), method, params)
     }
 
-    /// What an expression of JavaScript is in the page.
+    /// What an expression of JavaScript is in the page. It is asked for again where there is no answer: a question that
+    /// comes while the page opens can be lost.
     pub fn eval(&self, expression: &str) -> Value {
-        let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let mut answer = self.call("Runtime.evaluate", params);
+        let params = json!({"expression": expression, "returnByValue": true});
+        let session = Some(&*self.session);
+        let ask = || (self.chromium).ask(session, "Runtime.evaluate", params.clone(), AGAIN);
+        let begin = Instant::now();
+        let mut answer = loop {
+            match ask() {
+                Some(answer) => break answer,
+                None => assert!(begin.elapsed() < PATIENCE, "{expression}: no answer"),
+            }
+        };
         let wrong = &answer["exceptionDetails"];
         assert!(wrong.is_null(), "{expression}: {wrong}");
         answer["result"]["value"].take()

@@ -96,7 +96,8 @@ fn now() -> u64 {
 
 /// From now on the page notes of each message of the flood that it shows its number, and how long it took. It shows only
 /// the last of many at a time.
-pub const OBSERVE: &str = r"globalThis.numbers = []; globalThis.delays = [];
+pub const OBSERVE: &str = r"globalThis.numbers || (
+    globalThis.numbers = [], globalThis.delays = [],
     new MutationObserver(changes => {
         const added = changes.flatMap(change => [...change.addedNodes]);
         for (const node of added.filter(node => node.dataset?.testid === 'message')) {
@@ -105,7 +106,7 @@ pub const OBSERVE: &str = r"globalThis.numbers = []; globalThis.delays = [];
             numbers.push(Number(said[1]));
             delays.push(Date.now() - Number(said[2]));
         }
-    }).observe(document.body, { childList: true, subtree: true }); true";
+    }).observe(document.body, { childList: true, subtree: true })); true";
 
 /// The last of the flood was shown.
 pub fn is_over(flood: Flood) -> String {
