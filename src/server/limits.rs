@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[non_exhaustive]
 pub struct ServerLimits {
     /// Connections, from the moment in which TCP's is accepted until the last of it is gone. Who comes
-    /// beyond that is answered with 503, or over TLS not at all. Defaults to 16 384: each has a thread.
+    /// beyond that is answered with 503, or over TLS not at all. Defaults to 16 000: each has a
+    /// thread, and Linux lets a process have that many of them unless it is told otherwise (`vm.max_map_count`).
     pub connections: Option<usize>,
     /// The same for one IP address; of IPv6, for one network of 64 bits. Clients of Unix sockets have none.
     /// Defaults to `None`: all users of a proxy have the same.
@@ -36,7 +37,7 @@ pub struct ServerLimits {
 impl Default for ServerLimits {
     fn default() -> Self {
         ServerLimits {
-            connections: Some(16_384),
+            connections: Some(16_000),
             per_address: None,
             opening: Some(1024),
         }
