@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn each_command_is_parsed_and_completed() {
         for (name, argument, _) in COMMANDS {
-            assert_eq!(completions(&name[..3]).contains(&name.to_owned()), true);
+            assert!(completions(&name[..3]).contains(&name.to_owned()));
             let argument = match argument {
                 "HEX" => "00",
                 "PATH" => "x",
