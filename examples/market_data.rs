@@ -7,7 +7,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-use wsync::{ClientBuilder, CloseCode, Overflow, ReconnectPolicy, Server, WebSocket};
+use wsync::{ClientBuilder, CloseCode, Config, Overflow, ReconnectPolicy, Server, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::bind("127.0.0.1:0")?;
