@@ -20,7 +20,10 @@ fn the_configurations_in_the_docs_are_those_of_the_cluster() {
         let block = block.split("```").next().unwrap();
         for line in block.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let filled_in = FILLED_IN.iter().any(|word| line.starts_with(word));
-            assert!(filled_in || known.contains(&line), "{file} has no line {line:?}");
+            assert!(
+                filled_in || known.contains(&line),
+                "{file} has no line {line:?}"
+            );
         }
     }
 }
