@@ -3,7 +3,6 @@
 use super::closed_loop;
 use super::paced;
 use super::payload::Payload;
-use super::report::count;
 use crate::failure::Failure;
 use crate::show;
 use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
@@ -235,7 +234,7 @@ fn collect(
                 let now = done.load(Ordering::Relaxed);
                 let rate = (now - seen) as f64 / TICK.as_secs_f64();
                 seen = now;
-                bar.set_message(format!("{} messages/s", count(rate as u64)));
+                bar.set_message(format!("{} messages/s", show::number(rate as u64)));
                 bar.set_position(began.elapsed().as_millis() as u64);
             }
             Err(RecvTimeoutError::Disconnected) => {

@@ -4,6 +4,7 @@ use super::Arguments;
 use super::histogram::{Class, bar, classes, most};
 use super::load::{Measured, Pace};
 use crate::failure::Failure;
+use crate::show;
 use anstyle::Style;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -170,7 +171,7 @@ impl Report {
                 writeln!(
                     to,
                     "  {STRONG}{} messages that were due were not sent: the server was slower{STRONG:#}",
-                    count(rate.not_sent)
+                    show::number(rate.not_sent)
                 )?;
             }
         }
@@ -185,8 +186,8 @@ impl Figures {
         writeln!(
             to,
             "  {STRONG}{} messages/s{STRONG:#}, {mb:.1} MB/s each way; {} messages in {} s on {} connection{plural}",
-            count(rate.round() as u64),
-            count(self.messages),
+            show::number(rate.round() as u64),
+            show::number(self.messages),
             self.seconds,
             self.connections,
         )?;
@@ -213,7 +214,7 @@ impl Figures {
         let mut row = |from: f64, messages: u64, behind: &str| {
             let bar = bar(messages, largest.unwrap_or_default(), COLUMNS);
             let share = share(messages as f64 / self.messages as f64);
-            let (from, messages) = (bound(from), count(messages));
+            let (from, messages) = (bound(from), show::number(messages));
             writeln!(
                 to,
                 "  {FAINT}{from:>7}{FAINT:#} {bar:<COLUMNS$} {messages:>10} {FAINT}{share:>7}{behind}{FAINT:#}"
@@ -278,17 +279,4 @@ fn share(part: f64) -> String {
         ..0.05 if part > 0.0 => "<0.1 %".into(),
         percent => format!("{percent:.1} %"),
     }
-}
-
-/// With a comma before each three digits.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
