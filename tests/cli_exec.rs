@@ -265,7 +265,7 @@ mod standard_error {
         for (options, line) in [
             (&[][..], "first"),
             (&["--stderr", "log"], "#1 says: first"),
-            (&["--stderr", "log"], r"#1 says: second\u{1b}[31m"),
+            (&["--stderr", "log"], r"#1 says: second\x1b[31m"),
         ] {
             let (server, url) = serve_sh(options, SCRIPT);
             let ws = connect(&url);

@@ -100,7 +100,7 @@ fn a_line_on_standard_error_tells_of_each_connection() {
     ws.close_with(4000, "done\u{1b}[31m").unwrap();
     let line = server.tells("#1");
     assert!(line.contains("1 in, 1 out: client sent 4000"), "{line}");
-    assert!(line.contains(r"done\u{1b}[31m"), "{line}");
+    assert!(line.contains(r"done\x1b[31m"), "{line}");
 }
 
 #[test]
