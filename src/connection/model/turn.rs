@@ -125,7 +125,7 @@ fn a_close_refuses_who_waits_for_room_while_another_writes() {
         });
         let closer = model.spawn(|ws| drop(ws.close()));
         let peer = model.peer(move |_| learns.recv().unwrap());
-        senders.map(join);
+        let _ = senders.map(join);
         join(closer);
         assert!(model.end(peer).error.is_none());
     });
