@@ -9,7 +9,8 @@
 //!   again later, the history enters it once.
 //! - [`say`](Broker::say) returns when JetStream has acknowledged: the message is in the stream's file, of one server or,
 //!   in a cluster with replicas, of most of them. The file is written at once and synchronised with the disk every two
-//!   minutes (`sync_interval` of nats-server 2.10 and later, which may be `always`): a crash of NATS loses nothing, one of its machine may.
+//!   minutes (`sync_interval` of nats-server 2.10 and later, which may be `always`): a crash of NATS loses nothing, one of
+//!   its machine may.
 //! - The stream keeps the last [`KEPT`] messages. A server that was away for more than these has a hole in its history.
 //!
 //! The client of NATS is async: it has a thread with a runtime of its own, and nothing else of the program has.
